@@ -1,0 +1,149 @@
+"""What the tests share: the notebook, its functions, and one run of all of it."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "cam_mnist.ipynb"
+
+# Runs after the notebook's last cell and writes down what the tests ask for.
+PROBE = """
+import json as _json
+def _plain(x):
+    return x.tolist() if hasattr(x, "tolist") else x
+_json.dump({
+    "panels": [p.get_title() for p in grid_figure.axes if p.get_title()],
+    "panel_images": [len(p.images) for p in grid_figure.axes if p.get_title()],
+    "limits": [_plain(i.get_clim()) for p in grid_figure.axes for i in p.images],
+    "grid_labels": [p.get_xlabel() + p.get_ylabel() for p in grid_figure.axes],
+    "mistake_panels": [p.get_title() for p in mistakes_figure.axes if p.get_title()],
+    "accuracy": float((predicted == test_labels).mean()),
+    "deletion": {n: float(v[:, 2].mean()) for n, v in deletion_changes.items()},
+    "deletion_bands": {n: _plain(interval(v[:, 2])) for n, v in deletion_changes.items()},
+    "pointing": {n: float(v.mean()) for n, v in pointing.items()},
+    "naming": {n: float(v.mean()) for n, v in naming.items()},
+    "boxes": {"|".join(n): float(v.mean()) for n, v in box_shares.items()},
+    "patches": float(correlations.mean()),
+    "weights": [float(abs(w).sum()) for w in model.get_weights()],
+}, open("probe.json", "w"))
+model.save("model.keras")
+"""
+
+
+def read_notebook(path=NOTEBOOK):
+    return nbformat.read(path, 4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=None):
+    """Execute a copy of the notebook in folder through nbconvert, headless.
+
+    parameters replace values of the parameters cell. Returns the finished process,
+    the executed notebook (None if it stopped) and what the probe wrote.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    notebook = read_notebook()
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    for name, value in (parameters or {}).items():
+        cell.source, count = re.subn(
+            rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
+        )
+        assert count == 1, f"no parameter {name}"
+    if probe:
+        notebook.cells.append(nbformat.v4.new_code_cell(probe))
+    if data:
+        (folder / "tests" / "data").mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests/data/mnist.npz", folder / "tests/data/mnist.npz")
+    nbformat.write(notebook, folder / "copy.ipynb")
+    output = folder / "output"
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
+    command += ["--execute", "--output-dir", str(output), str(folder / "copy.ipynb")]
+    process = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    done, left = output / "copy.ipynb", folder / "probe.json"
+    return SimpleNamespace(
+        process=process,
+        notebook=nbformat.read(done, 4) if done.exists() else None,
+        left=json.loads(left.read_text()) if left.exists() else None,
+        folder=folder,
+    )
+
+
+QUICK = {"TRAINING_IMAGES": 2_000, "EPOCHS": 1, "DELETION_DIGITS": 50, "CANVASES": 20}
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory):
+    """The whole notebook as committed, on all of MNIST."""
+    run = run_notebook(tmp_path_factory.mktemp("full"))
+    assert run.process.returncode == 0, run.process.stderr[-3000:]
+    return run
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory):
+    """The whole notebook with a short training and few digits."""
+    run = run_notebook(tmp_path_factory.mktemp("quick"), QUICK)
+    assert run.process.returncode == 0, run.process.stderr[-3000:]
+    return run
+
+
+@pytest.fixture(scope="session")
+def stored():
+    """The notebook with the outputs that were committed."""
+    return read_notebook()
+
+
+@pytest.fixture(scope="session")
+def functions():
+    """The notebook's own imports, functions and classes, without its runs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace = {"__name__": "cam_mnist"}
+    for cell in code_cells(read_notebook()):
+        source = "\n".join(
+            "" if line.startswith("%") else line for line in cell.source.splitlines()
+        )
+        for node in ast.parse(source).body:
+            constant = isinstance(node, ast.Assign) and isinstance(
+                node.value, ast.Constant
+            )
+            kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+            if constant or isinstance(node, kinds):
+                exec(compile(ast.Module([node], []), "cam_mnist.ipynb", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    import numpy as np
+
+    with np.load(ROOT / "tests/data/mnist.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def text_of(notebook):
+    """All printed text of a notebook's outputs."""
+    outputs = [o for cell in code_cells(notebook) for o in cell.outputs]
+    printed = [o.text for o in outputs if o.output_type == "stream"]
+    shown = [o.data.get("text/markdown", "") for o in outputs if "data" in o]
+    return "\n".join(printed + shown)
