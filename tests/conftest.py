@@ -28,8 +28,7 @@ _json.dump({
     "grid_labels": [p.get_xlabel() + p.get_ylabel() for p in grid_figure.axes],
     "mistake_panels": [p.get_title() for p in mistakes_figure.axes if p.get_title()],
     "accuracy": float((predicted == test_labels).mean()),
-    "deletion": {n: float(v[:, 2].mean()) for n, v in deletion_changes.items()},
-    "deletion_bands": {n: _plain(interval(v[:, 2])) for n, v in deletion_changes.items()},
+    "deletion": {n: _plain(interval(v[:, 2])) for n, v in deletion_changes.items()},
     "pointing": {n: float(v.mean()) for n, v in pointing.items()},
     "naming": {n: float(v.mean()) for n, v in naming.items()},
     "boxes": {"|".join(n): float(v.mean()) for n, v in box_shares.items()},
@@ -70,7 +69,8 @@ def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=No
     nbformat.write(notebook, folder / "copy.ipynb")
     output = folder / "output"
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
-    command += ["--execute", "--output-dir", str(output), str(folder / "copy.ipynb")]
+    command += ["--execute", "--ExecutePreprocessor.coalesce_streams=True"]
+    command += ["--output-dir", str(output), str(folder / "copy.ipynb")]
     process = subprocess.run(
         command,
         capture_output=True,
@@ -129,7 +129,10 @@ def functions():
             )
             kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
             if constant or isinstance(node, kinds):
-                exec(compile(ast.Module([node], []), "cam_mnist.ipynb", "exec"), namespace)
+                exec(
+                    compile(ast.Module([node], []), "cam_mnist.ipynb", "exec"),
+                    namespace,
+                )
     return SimpleNamespace(**namespace)
 
 

@@ -1,0 +1,71 @@
+"""The whole notebook, executed headless through nbconvert on all of MNIST.
+
+Floors speak of the default run. They lie below what five trainings would give, not at
+what one gave; identities are asserted inside the notebook and hold for any parameters.
+"""
+
+import re
+
+from conftest import code_cells, text_of
+
+
+def test_every_cell_ran_once_and_none_failed_or_warned(full_run):
+    cells = code_cells(full_run.notebook)
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
+    outputs = [o for cell in cells for o in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o.text for o in outputs if o.get("name") == "stderr"]
+    assert "WARNING" not in text_of(full_run.notebook)
+
+
+def test_the_grid_has_nine_titled_maps_on_one_zero_centred_scale(full_run):
+    panels = full_run.left["panels"]
+    assert len(panels) == 9
+    assert all(re.fullmatch(r"predicted \d \(\d+\.\d%\), true \d", t) for t in panels)
+    assert full_run.left["panel_images"] == [1] * 9
+    limits = {tuple(limit) for limit in full_run.left["limits"] if limit[0] < 0}
+    assert len(limits) == 1, "more than one scale in the figure"
+    ((low, high),) = limits
+    assert low == -high
+    assert any("evidence" in label for label in full_run.left["grid_labels"])
+
+
+def test_nine_mistakes_are_shown_and_each_is_one(full_run):
+    panels = full_run.left["mistake_panels"]
+    assert len(panels) == 9
+    for title in panels:
+        wrong, true = re.fullmatch(r"predicted (\d) .*, true (\d)", title).groups()
+        assert wrong != true
+
+
+def test_accuracy_on_the_test_set(full_run):
+    assert full_run.left["accuracy"] >= 0.99
+
+
+def test_contrast_is_ahead_of_every_baseline_with_bands_apart(full_run):
+    bands = full_run.left["deletion"]
+    lowest = bands.pop("contrast")[0]
+    for name, (_, high) in bands.items():
+        assert lowest > high, name
+
+
+def test_pointing_beats_its_target_and_its_baselines_do_not(full_run):
+    pointing = full_run.left["pointing"]
+    assert pointing.pop("evidence of the class") >= 0.94
+    assert max(pointing.values()) < 0.6
+
+
+def test_naming_both_digits_of_a_canvas(full_run):
+    assert full_run.left["naming"]["best windows"] >= 0.93
+    assert full_run.left["naming"]["plain logits"] < 0.7
+
+
+def test_boxes_by_the_map_alone_and_by_the_ink_that_it_chooses(full_run):
+    boxes = full_run.left["boxes"]
+    assert boxes["map alone|its digit"] >= 0.60
+    assert boxes["ink in best window|its digit"] >= 0.90
+    assert boxes["ink in best window|a coin's digit"] < 0.6
+
+
+def test_map_and_blanked_patches_agree_in_rank(full_run):
+    assert 0.3 < full_run.left["patches"] < 1
