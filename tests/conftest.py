@@ -112,8 +112,7 @@ def stored():
     return read_notebook()
 
 
-@pytest.fixture(scope="session")
-def functions():
+def load_functions():
     """The notebook's own imports, functions and classes, without its runs."""
     import matplotlib
 
@@ -133,15 +132,28 @@ def functions():
                     compile(ast.Module([node], []), "cam_mnist.ipynb", "exec"),
                     namespace,
                 )
+    # Outside a notebook, display gives no handle whose picture could be updated.
+    handle = SimpleNamespace(update=lambda *content, **how: None)
+    namespace["display"] = lambda *content, **how: handle
     return SimpleNamespace(**namespace)
 
 
-@pytest.fixture(scope="session")
-def mnist():
+def load_mnist():
+    """The four bundled arrays."""
     import numpy as np
 
     with np.load(ROOT / "tests/data/mnist.npz", allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="session")
+def functions():
+    return load_functions()
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    return load_mnist()
 
 
 def text_of(notebook):

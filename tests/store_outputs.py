@@ -20,7 +20,14 @@ notebook.metadata.pop("widgets", None)
 notebook.metadata["language_info"] = {"name": "python"}
 for cell in code_cells(notebook):
     cell.metadata.pop("execution", None)
-    cell.outputs = [o for o in cell.outputs if "widget-view" not in str(o.get("data"))]
+    kept = [o for o in cell.outputs if "widget-view" not in str(o.get("data"))]
+    cell.outputs = []
+    for output in kept:
+        last = cell.outputs[-1] if cell.outputs else {}
+        if output.output_type == last.get("output_type") == "stream":
+            last["text"] += output["text"]
+        else:
+            cell.outputs.append(output)
     for output in cell.outputs:
         if "nine test digits" in str(output.get("metadata")):
             picture = base64.b64decode(output.data["image/png"])

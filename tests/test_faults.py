@@ -34,14 +34,14 @@ def offline(tmp_path):
 
 
 def outputs(run):
+    """What each cell printed and showed, without the live widgets."""
     assert run.process.returncode == 0, run.process.stderr[-3000:]
     kept = []
     for cell in code_cells(run.notebook):
-        for o in cell.outputs:
-            data = {k: v for k, v in o.get("data", {}).items() if "widget" not in k}
-            data.pop("text/plain", None)
-            if data or "text" in o:
-                kept.append((o.get("text"), data, o.get("metadata")))
+        printed = "".join(o.get("text", "") for o in cell.outputs)
+        shown = [o.get("data", {}).get("image/png") for o in cell.outputs]
+        told = [o.get("data", {}).get("text/markdown") for o in cell.outputs]
+        kept.append((printed, [s for s in shown if s], [t for t in told if t]))
     return kept
 
 
