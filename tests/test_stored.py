@@ -57,6 +57,13 @@ def test_every_measured_number_in_the_prose_stands_in_an_output(stored):
             assert number in FACTS or number in printed, (number, source[:80])
 
 
+def test_every_figure_of_the_readme_s_table_stands_in_an_output(stored):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## What the stored run measured")[1].split("## Licence")[0]
+    for number in re.findall(r"\d+(?:\.\d+)?%", table):
+        assert number in FACTS or number in text_of(stored), number
+
+
 def test_every_code_cell_has_prose_before_it_and_at_most_twenty_lines(stored):
     for before, cell in zip(stored.cells, stored.cells[1:]):
         if cell.cell_type == "code":
