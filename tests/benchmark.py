@@ -1,7 +1,7 @@
 """Measure speed, memory and accuracy: python tests/benchmark.py [SECTION …]
 
 Sections: maps (about a minute), training (three), notebook (five), seeds (twenty). All
-of them if none is named. Prints a Markdown table; the README's is one of these.
+of them if none is named. Prints the rows of a Markdown table.
 """
 
 import statistics
@@ -15,12 +15,10 @@ import psutil
 from conftest import load_functions, load_mnist, run_notebook
 
 SEEDS = (1, 2, 3, 4, 5)  # fixed before any of them was run
-rows = []
 
 
 def row(name, value):
-    rows.append(f"| {name} | {value} |")
-    print(rows[-1], flush=True)
+    print(f"| {name} | {value} |", flush=True)
 
 
 def seconds(action, repeats=3):

@@ -47,6 +47,16 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def set_parameters(notebook, parameters):
+    """Replace values in the notebook's parameters cell."""
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    for name, value in parameters.items():
+        cell.source, count = re.subn(
+            rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
+        )
+        assert count == 1, f"no parameter {name}"
+
+
 def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=None):
     """Execute a copy of the notebook in folder through nbconvert, headless.
 
@@ -55,12 +65,7 @@ def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=No
     """
     folder.mkdir(parents=True, exist_ok=True)
     notebook = read_notebook()
-    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
-    for name, value in (parameters or {}).items():
-        cell.source, count = re.subn(
-            rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
-        )
-        assert count == 1, f"no parameter {name}"
+    set_parameters(notebook, parameters or {})
     if probe:
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:

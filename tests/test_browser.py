@@ -1,7 +1,6 @@
 """A person in JupyterLab: run all cells, then use the explorer's controls."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import urllib.request
 
 import nbformat
 import pytest
-from conftest import QUICK, ROOT, read_notebook
+from conftest import QUICK, ROOT, read_notebook, set_parameters
 
 chromium = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(not chromium, reason="no chromium on this machine")
@@ -23,11 +22,7 @@ def lab(tmp_path):
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "tests" / "data", folder / "tests" / "data")
     notebook = read_notebook()
-    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
-    for name, value in QUICK.items():
-        cell.source = re.sub(
-            rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
-        )
+    set_parameters(notebook, QUICK)
     nbformat.write(notebook, folder / "cam_mnist.ipynb")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
