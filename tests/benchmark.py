@@ -1,24 +1,66 @@
 """Measure speed, memory and accuracy: python tests/benchmark.py [SECTION …]
 
-Sections: maps (about a minute), training (three), notebook (five), seeds (twenty). All
-of them if none is named. Prints the rows of a Markdown table.
+Prints the rows of Markdown tables. The sections, with what they take on two cores:
+
+  maps      maps of all test images, two ways, beside the forward pass (a minute)
+  training  the notebook's training beside the article's steps (three minutes)
+  notebook  the headless run: its time, its memory; the explorer's time (five)
+  recipes   accuracy and maps: the recipe, its parts, the article's (fifteen)
+  article   the article's 10,000 steps in full, with both heads (half an hour)
+  seeds     the default run for five seeds (a quarter of an hour)
+
+All but `article` run if none is named. The test images are read by `seeds` alone; every
+other accuracy is on the 5,000 images held out.
 """
 
+import datetime
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import psutil
-from conftest import load_functions, load_mnist, run_notebook
+from conftest import QUICK, load_functions, load_mnist, read_notebook, run_notebook
 
 SEEDS = (1, 2, 3, 4, 5)  # fixed before any of them was run
+SEED = 1  # of the sections that train once
+
+DROPOUT = "x = keras.layers.Dropout(0.3, noise_shape=(None, None, None, 1))(x)"
+NORMALISE = "x = keras.layers.BatchNormalization(momentum=0.9)(x)"
+LOSS = "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+SMOOTH = """def loss(labels, logits):
+        one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), 10)
+        settings = {"from_logits": True, "label_smoothing": 0.1}
+        return keras.losses.categorical_crossentropy(one_hot, logits, **settings)"""
+FLATTEN = [
+    ("keras.Input((None, None, 1))", "keras.Input((28, 28, 1))"),
+    ("keras.layers.GlobalAveragePooling2D()", "keras.layers.Reshape((7 * 7 * 128,))"),
+]
+
+# what differs from the notebook's recipe, and what stands in its code instead
+VARIANTS = {
+    "the notebook's recipe": [],
+    "without dropout of cells": [(DROPOUT, "pass")],
+    "with label smoothing 0.1": [(LOSS, SMOOTH)],
+    "without batch normalisation": [(NORMALISE, "pass"), ("use_bias=False, ", "")],
+    "start: normal, deviation 1": [
+        ('"he_normal"', "keras.initializers.RandomNormal(stddev=1)")
+    ],
+    "constant rate 0.001": [
+        ("keras.optimizers.Adam(rate)", "keras.optimizers.Adam(1e-3)")
+    ],
+    "Flatten in place of GAP": FLATTEN,
+}
 
 
-def row(name, value):
-    print(f"| {name} | {value} |", flush=True)
+def row(*values):
+    print("| " + " | ".join(map(str, values)) + " |", flush=True)
+
+
+def tell(text):
+    """Show progress on the terminal, apart from the table."""
+    print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
 
 
 def seconds(action, repeats=3):
@@ -31,13 +73,29 @@ def seconds(action, repeats=3):
     return statistics.median(times[1:])
 
 
+def parameters():
+    """The values of the notebook's parameters cell."""
+    tagged = [
+        c for c in read_notebook().cells if "parameters" in c.metadata.get("tags", [])
+    ]
+    values = {}
+    exec(tagged[0].source, values)
+    return values
+
+
+def split():
+    """Training and held-out images with their labels, as in the notebook."""
+    mnist = load_mnist()
+    images, labels = mnist["x_train"], mnist["y_train"]
+    return (images[:55_000], labels[:55_000]), (images[55_000:], labels[55_000:])
+
+
 def measure_maps():
     """Maps of all ten classes of all test images, two ways, and the forward pass."""
     functions, images = load_functions(), load_mnist()["x_test"]
-    tf, keras = functions.tf, functions.keras
-    model = functions.build_model()
-    tapped = keras.Model(model.input, model.get_layer("feature_maps").output)
-    features = functions.run(tapped, images)
+    tf, model = functions.tf, functions.build_model()
+    explainer = functions.make_explainer(model)
+    features, _ = functions.run(explainer, images)
     weights = model.get_layer("logits").get_weights()[0]
     parts = [features[i : i + 250] for i in range(0, len(features), 250)]
 
@@ -49,113 +107,203 @@ def measure_maps():
         for part in parts:
             tf.tensordot(tf.image.resize(part, (28, 28)), weights, axes=1)
 
-    forward = seconds(lambda: functions.run(tapped, images))
+    forward = seconds(lambda: functions.run(explainer, images))
     small = seconds(lambda: functions.class_activation_maps(features, weights))
     fast, slow = seconds(weight_first), seconds(resize_first)
-    row("forward pass, 10,000 images", f"{forward:.2f} s")
-    row("7×7 maps of all classes", f"{small:.3f} s, {small / forward:.1%} of that")
+    row("forward pass of 10,000 images", f"{forward:.2f} s")
+    share = f"{small / forward:.1%} of the forward pass"
+    row("their 7×7 maps, all classes", f"{small:.3f} s, {share}")
     row("28×28 maps, weight then resize", f"{fast:.2f} s")
     row("28×28 maps, resize then weight", f"{slow:.2f} s, {slow / fast:.1f} times that")
 
 
-def article_step(functions, images, labels):
-    """One training step of the article's network: its layers, start and optimiser."""
-    tf, keras = functions.tf, functions.keras
+def article_model(keras, head):
+    """The article's network: its layers, its start, its optimiser."""
     normal = keras.initializers.RandomNormal(stddev=1)
     start = {"kernel_initializer": normal, "bias_initializer": normal}
     conv = {"padding": "same", "activation": "relu", **start}
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(32, 5, **conv),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Conv2D(128, 5, **conv),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(10, **start),
-        ]
-    )
+    heads = {
+        "GAP": keras.layers.GlobalAveragePooling2D,
+        "Flatten": keras.layers.Flatten,
+    }
+    layers = [
+        keras.Input((28, 28, 1)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, **conv),
+        keras.layers.MaxPooling2D(2),
+        keras.layers.Conv2D(128, 5, **conv),
+        keras.layers.MaxPooling2D(2),
+        heads[head](),
+        keras.layers.Dense(10, **start),
+    ]
+    model = keras.Sequential(layers)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.001), loss)
-    batch = tf.constant(images[:128, ..., None]), tf.constant(labels[:128])
-    return lambda: model.train_on_batch(*batch)
+    model.compile(keras.optimizers.Adam(0.001), loss, metrics=["accuracy"])
+    return model
+
+
+def article_seconds(functions, steps=40):
+    """The time of the article's 10,000 steps, projected from some of them."""
+    (images, labels), _ = split()
+    model = article_model(functions.keras, "GAP")
+    batch = [functions.tf.constant(part[:128]) for part in (images[..., None], labels)]
+    return 10_000 * seconds(lambda: model.train_on_batch(*batch), steps)
+
+
+def train(functions, epochs=None, seed=SEED):
+    """Train as the notebook does; return the network and its held-out accuracies."""
+    chosen, (training, held_out) = parameters(), split()
+    held_out = held_out[0][..., None], held_out[1]
+    recipe = chosen["BATCH_SIZE"], chosen["PEAK_LEARNING_RATE"]
+    epochs = epochs or chosen["EPOCHS"]
+    model, history = functions.train(*training, held_out, seed, epochs, *recipe)
+    return model, history["val_accuracy"]
 
 
 def measure_training():
     """The notebook's training against the article's 10,000 steps, in one process."""
-    functions, mnist = load_functions(), load_mnist()
-    images, labels = mnist["x_train"][:55_000], mnist["y_train"][:55_000]
-    step = article_step(functions, images, labels)
-    before = seconds(step, repeats=60)
-    held_out = mnist["x_train"][55_000:56_000], mnist["y_train"][55_000:56_000]
-    progress = functions.Progress(*held_out)
+    functions = load_functions()
+    before = article_seconds(functions)
     start = time.perf_counter()
-    functions.train(images, labels, progress, 1, 2, 64, 0.02)
+    train(functions)
     ours = time.perf_counter() - start
-    article = 10_000 * (before + seconds(step, repeats=60)) / 2
-    row("article's 10,000 steps, projected", f"{article:.0f} s")
-    row("notebook's training", f"{ours:.0f} s, {ours / article:.3f} of that")
+    article = (before + article_seconds(functions)) / 2
+    row("the article's 10,000 steps, projected", f"{article:.0f} s")
+    row("the notebook's training", f"{ours:.0f} s, {ours / article:.3f} of that")
+
+
+EXPLORER = """
+import json as _json, statistics as _statistics, time as _time
+_times = []
+for _i in range(21):
+    _start = _time.perf_counter()
+    _which = test_images[_i], test_maps[_i], test_logits[_i], f"a {test_labels[_i]}, "
+    show(explain_digit(*_which), "timed", display_id="timed")
+    _times.append(_time.perf_counter() - _start)
+_json.dump(_statistics.median(_times[1:]), open("probe.json", "w"))
+"""
 
 
 def measure_notebook():
-    """Wall clock and peak resident memory of a headless run, all processes together."""
-    peak, done = [0], threading.Event()
-
-    def watch():
-        me = psutil.Process()
-        while not done.wait(0.2):
-            total = 0
-            for child in me.children(recursive=True):
-                try:
-                    total += child.memory_info().rss
-                except psutil.Error:
-                    continue
-            peak[0] = max(peak[0], total)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    start = time.perf_counter()
+    """Time and peak resident memory of a headless run; the explorer's time a move."""
+    article = article_seconds(load_functions())
     with tempfile.TemporaryDirectory() as folder:
         run = run_notebook(Path(folder), probe=None)
-    wall = time.perf_counter() - start
-    done.set()
-    watcher.join()
-    if run.process.returncode:
-        sys.exit(run.process.stderr[-2000:])
-    row(
-        "headless run of the notebook",
-        f"{wall:.0f} s, {peak[0] / 1e9:.2f} GB at its peak",
+        quick = run_notebook(Path(folder) / "quick", QUICK, probe=EXPLORER)
+    for done in (run, quick):
+        if done.process.returncode:
+            sys.exit(done.process.stderr[-2000:])
+    share = (
+        f"{run.seconds / article:.2f} of the article's 10,000 steps ({article:.0f} s)"
     )
+    row("headless run of the notebook", f"{run.seconds:.0f} s, {share}")
+    row("peak memory, all processes", f"{run.peak / 1e9:.2f} GB")
+    row("the explorer's time a move", f"{1000 * quick.left:.0f} ms")
+
+
+def map_figures(functions, model):
+    """Pointing, naming and boxes on 300 canvases of held-out digits."""
+    np, tf = functions.np, functions.tf
+    images, labels = split()[1]
+    canvases, classes, boxes = functions.make_canvases(images, labels, 300, 64, 2, SEED)
+    weights, bias = model.get_layer("logits").get_weights()
+    explainer = functions.make_explainer(model)
+    maps, evidence = functions.search(explainer, canvases, weights)
+    located = functions.locate(evidence, classes)
+    scores = tf.nn.softmax(functions.windows(maps, bias)).numpy()
+    scores = scores * functions.windows(evidence, 0)
+    found = [{*functions.find_digits(one, 2)[:, 0]} for one in scores]
+    named = np.mean([a == {*b} for a, b in zip(found, classes)])
+    right = [
+        functions.right_boxes(functions.map_boxes(located, t), boxes).mean()
+        for t in (0.5, 0.6, 0.7)
+    ]
+    return functions.hits(located, boxes).mean(), named, max(right)
+
+
+def measure_recipes():
+    """Held-out accuracy against images seen, and what the maps are good for."""
+    row("recipe", "1 pass", "2 passes", "pointing", "both named", "boxes")
+    row(*["---"] * 6)
+    for name, changes in VARIANTS.items():
+        tell(name)
+        functions = load_functions(changes)
+        model, accuracy = train(functions)
+        figures = ["–"] * 3
+        if "Flatten" not in name:
+            figures = [f"{x:.1%}" for x in map_figures(functions, model)]
+        row(name, f"{accuracy[4]:.2%}", f"{accuracy[9]:.2%}", *figures)
+    tell("one pass")
+    accuracy = train(load_functions(), epochs=1)[1][-1]
+    row("the notebook's recipe, one pass in all", f"{accuracy:.2%}", *["–"] * 4)
+    for head in ("GAP", "Flatten"):
+        tell(f"article, {head}")
+        passes = fit_article(head, [430, 860])
+        row(f"the article's recipe, {head}", *(f"{x:.2%}" for x in passes), *["–"] * 3)
+
+
+def fit_article(head, stops):
+    """Held-out accuracies of the article's recipe after so many steps of 128 images."""
+    keras = load_functions().keras
+    keras.utils.set_random_seed(SEED)
+    (images, labels), held_out = split()
+    data = load_functions().tf.data.Dataset.from_tensor_slices(
+        (images[..., None], labels)
+    )
+    data = iter(data.shuffle(len(images), seed=SEED).repeat().batch(128))
+    model, done, accuracies = article_model(keras, head), 0, []
+    for stop in stops:
+        model.fit(data, steps_per_epoch=stop - done, verbose=0, shuffle=False)
+        done = stop
+        right = (
+            model.predict(held_out[0][..., None], verbose=0).argmax(1) == held_out[1]
+        )
+        accuracies.append(right.mean())
+        tell(f"{head}, step {stop}: {right.mean():.2%}")
+    return accuracies
+
+
+def measure_article():
+    """The article's training in full: does GAP make it slow and less accurate?"""
+    stops = [430, 860, 2_000, 5_000, 10_000]
+    row("the article's recipe, steps", *stops)
+    row(*["---"] * 6)
+    for head in ("GAP", "Flatten"):
+        row(head, *(f"{x:.2%}" for x in fit_article(head, stops)))
 
 
 def measure_seeds():
-    """The figures of the default run for five seeds."""
+    """The figures of the default run for five seeds, on the test images."""
     found = {}
     for seed in SEEDS:
+        tell(f"seed {seed}")
         with tempfile.TemporaryDirectory() as folder:
-            left = run_notebook(Path(folder), {"SEED": seed}).left
-        found.setdefault("test accuracy", []).append(left["accuracy"])
-        for part in ("deletion", "pointing", "naming", "boxes"):
-            for name, value in left[part].items():
-                middle = sum(value) / 2 if isinstance(value, list) else value
-                found.setdefault(f"{part}: {name.replace('|', ', ')}", []).append(
-                    middle
-                )
-        print(f"seed {seed} done: {left['accuracy']:.2%}", flush=True)
+            run = run_notebook(Path(folder), {"SEED": seed})
+        if run.process.returncode:
+            sys.exit(run.process.stderr[-2000:])
+        figures = {"test accuracy": run.left["accuracy"]}
+        for part in ("changed", "pointing", "naming", "boxes"):
+            figures |= {f"{part}: {name}": x for name, x in run.left[part].items()}
+        figures["rank correlation of map and patches"] = run.left["patches"]
+        lowest = run.left["deletion"]["contrast"][0]
+        highest = max(b[1] for n, b in run.left["deletion"].items() if n != "contrast")
+        figures["changed: gap between the bands"] = lowest - highest
+        for name, value in figures.items():
+            found.setdefault(name, []).append(value)
+    row(f"seeds {', '.join(map(str, SEEDS))}", "median", "lowest", "highest", "each")
+    row(*["---"] * 5)
     for name, values in found.items():
-        each = ", ".join(f"{value:.1%}" for value in values)
-        row(
-            f"{name}, seeds {SEEDS}",
-            f"median {statistics.median(values):.2%} of {each}",
-        )
+        middle = statistics.median(values), min(values), max(values)
+        each = ", ".join(f"{value:.2%}" for value in values)
+        row(name, *(f"{value:.2%}" for value in middle), each)
 
 
 if __name__ == "__main__":
-    sections = ("maps", "training", "notebook", "seeds")
-    chosen = sys.argv[1:] or sections
+    sections = ("maps", "training", "notebook", "recipes", "seeds", "article")
+    chosen = sys.argv[1:] or sections[:-1]
     if unknown := set(chosen) - set(sections):
         sys.exit(f"no section {', '.join(unknown)}: choose of {', '.join(sections)}")
-    row("processors", psutil.cpu_count())
+    tell(f"{psutil.cpu_count()} processors, {datetime.date.today()}")
     for section in chosen:
+        tell(section)
         globals()[f"measure_{section}"]()

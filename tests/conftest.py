@@ -1,16 +1,20 @@
 """What the tests share: the notebook, its functions, and one run of all of it."""
 
 import ast
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,19 +23,23 @@ NOTEBOOK = ROOT / "cam_mnist.ipynb"
 # Runs after the notebook's last cell and writes down what the tests ask for.
 PROBE = """
 import json as _json
-def _plain(x):
-    return x.tolist() if hasattr(x, "tolist") else x
+def _panels(figure):
+    return [p for p in figure.axes if p.get_title()]
+def _means(measured):
+    return {str(name): float(values.mean()) for name, values in measured.items()}
 _json.dump({
-    "panels": [p.get_title() for p in grid_figure.axes if p.get_title()],
-    "panel_images": [len(p.images) for p in grid_figure.axes if p.get_title()],
-    "limits": [_plain(i.get_clim()) for p in grid_figure.axes for i in p.images],
+    "panels": [p.get_title() for p in _panels(grid_figure)],
+    "panel_images": [len(p.images) for p in _panels(grid_figure)],
+    "limits": [i.get_clim() for p in _panels(grid_figure) for i in p.images],
+    "palettes": [i.cmap.name for p in _panels(grid_figure) for i in p.images],
     "grid_labels": [p.get_xlabel() + p.get_ylabel() for p in grid_figure.axes],
-    "mistake_panels": [p.get_title() for p in mistakes_figure.axes if p.get_title()],
+    "mistake_panels": [p.get_title() for p in _panels(mistakes_figure)],
     "accuracy": float((predicted == test_labels).mean()),
-    "deletion": {n: _plain(interval(v[:, 2])) for n, v in deletion_changes.items()},
-    "pointing": {n: float(v.mean()) for n, v in pointing.items()},
-    "naming": {n: float(v.mean()) for n, v in naming.items()},
-    "boxes": {"|".join(n): float(v.mean()) for n, v in box_shares.items()},
+    "deletion": {n: interval(v[:, 2]).tolist() for n, v in deletion_changes.items()},
+    "changed": {n: float(v[:, 2].mean()) for n, v in deletion_changes.items()},
+    "pointing": _means(pointing),
+    "naming": _means(naming),
+    "boxes": _means({", ".join(n): v for n, v in box_shares.items()}),
     "patches": float(correlations.mean()),
     "weights": [float(abs(w).sum()) for w in model.get_weights()],
 }, open("probe.json", "w"))
@@ -57,15 +65,20 @@ def set_parameters(notebook, parameters):
         assert count == 1, f"no parameter {name}"
 
 
-def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=None):
+def run_notebook(
+    folder, parameters=None, probe=PROBE, data=True, environment=None, change=None
+):
     """Execute a copy of the notebook in folder through nbconvert, headless.
 
-    parameters replace values of the parameters cell. Returns the finished process,
-    the executed notebook (None if it stopped) and what the probe wrote.
+    parameters replace values of the parameters cell; change may alter the copy.
+    Returns the finished process, the executed notebook (None if it stopped), what the
+    probe wrote, the seconds it took and the peak resident memory of all its processes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     notebook = read_notebook()
     set_parameters(notebook, parameters or {})
+    if change:
+        change(notebook)
     if probe:
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:
@@ -74,22 +87,44 @@ def run_notebook(folder, parameters=None, probe=PROBE, data=True, environment=No
     nbformat.write(notebook, folder / "copy.ipynb")
     output = folder / "output"
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
-    command += ["--execute", "--ExecutePreprocessor.coalesce_streams=True"]
-    command += ["--output-dir", str(output), str(folder / "copy.ipynb")]
-    process = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})},
-    )
+    command += ["--execute", "--output-dir", str(output), str(folder / "copy.ipynb")]
+    process, seconds, peak = watched(command, {**os.environ, **(environment or {})})
     done, left = output / "copy.ipynb", folder / "probe.json"
     return SimpleNamespace(
         process=process,
         notebook=nbformat.read(done, 4) if done.exists() else None,
         left=json.loads(left.read_text()) if left.exists() else None,
         folder=folder,
+        seconds=seconds,
+        peak=peak,
     )
+
+
+def watched(command, environment):
+    """Run a command; return it finished, its seconds, its processes' peak memory."""
+    start, peak = time.perf_counter(), 0
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    with TemporaryFile("w+") as told:
+        process = subprocess.Popen(command, stderr=told, env=environment, **pipes)
+        family = psutil.Process(process.pid)
+        while process.poll() is None:
+            resident = 0
+            for one in [family, *children(family)]:
+                with contextlib.suppress(psutil.Error):
+                    resident += one.memory_info().rss
+            peak = max(peak, resident)
+            time.sleep(0.1)
+        told.seek(0)
+        process.stderr = told.read()
+    return process, time.perf_counter() - start, peak
+
+
+def children(family):
+    """All processes below one, none if it has just ended."""
+    try:
+        return family.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 QUICK = {"TRAINING_IMAGES": 2_000, "EPOCHS": 1, "DELETION_DIGITS": 50, "CANVASES": 20}
@@ -117,28 +152,31 @@ def stored():
     return read_notebook()
 
 
-def load_functions():
-    """The notebook's own imports, functions and classes, without its runs."""
+def load_functions(changes=()):
+    """The notebook's own imports, functions and classes, without its runs.
+
+    changes: pairs of texts, the first of which is replaced by the second: a test breaks
+    the code with them and sees that the checks notice.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
+    sources = [cell.source for cell in code_cells(read_notebook())]
+    for old, new in changes:
+        assert any(old in source for source in sources), f"the notebook has no {old}"
+        sources = [source.replace(old, new) for source in sources]
+    # Outside a notebook, display has nowhere to draw; show needs none.
+    handle = SimpleNamespace(update=lambda *content, **how: None)
     namespace = {"__name__": "cam_mnist"}
-    for cell in code_cells(read_notebook()):
-        source = "\n".join(
-            "" if line.startswith("%") else line for line in cell.source.splitlines()
-        )
-        for node in ast.parse(source).body:
+    for source in sources:
+        for node in ast.parse(source.replace("%matplotlib inline", "")).body:
             constant = isinstance(node, ast.Assign) and isinstance(
                 node.value, ast.Constant
             )
             kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
             if constant or isinstance(node, kinds):
-                exec(
-                    compile(ast.Module([node], []), "cam_mnist.ipynb", "exec"),
-                    namespace,
-                )
-    # Outside a notebook, display gives no handle whose picture could be updated.
-    handle = SimpleNamespace(update=lambda *content, **how: None)
+                code = compile(ast.Module([node], []), "cam_mnist.ipynb", "exec")
+                exec(code, namespace)
     namespace["display"] = lambda *content, **how: handle
     return SimpleNamespace(**namespace)
 

@@ -10,13 +10,12 @@ def trained(functions, full_run):
     """The network that the notebook's own run has trained."""
     keras = functions.keras
     model = keras.models.load_model(full_run.folder / "model.keras")
-    outputs = [model.get_layer("feature_maps").output, model.output]
     weights = model.get_layer("logits").get_weights()[0]
-    return keras.Model(model.input, outputs), weights
+    return functions.make_explainer(model), weights
 
 
 def logits_of(functions, trained, pictures):
-    digits = np.stack([functions.to_digit(functions.to_image(p)) for p in pictures])
+    digits = np.stack([functions.to_digit(functions.read_picture(p)) for p in pictures])
     return functions.run(trained[0], digits)[1]
 
 
@@ -54,7 +53,7 @@ def test_the_same_digit_in_many_formats_is_recognised(
 
 def test_a_digit_of_mnist_comes_back_almost_as_it_was(functions, mnist):
     for image in mnist["x_test"][:20]:
-        digit = functions.to_digit(functions.to_image(image))
+        digit = functions.to_digit(functions.read_picture(image))
         assert digit.shape == (28, 28) and digit.dtype == np.uint8
         assert np.corrcoef(digit.ravel(), image.ravel())[0, 1] > 0.9
 
@@ -66,7 +65,7 @@ def test_a_photograph_lying_on_its_side_is_set_upright(functions, mnist, tmp_pat
     image.transpose(Image.ROTATE_90).save(tmp_path / "photo.jpg", exif=exif, quality=95)
     image.save(tmp_path / "upright.png")
     photo, upright = (
-        functions.to_digit(functions.to_image(tmp_path / n)).astype(float)
+        functions.to_digit(functions.read_picture(tmp_path / n)).astype(float)
         for n in ("photo.jpg", "upright.png")
     )
     assert np.corrcoef(photo.ravel(), upright.ravel())[0, 1] > 0.95
@@ -113,7 +112,41 @@ def test_arrays_that_are_no_image_are_refused(functions, picture, reason):
     refused(functions, picture, reason)
 
 
+def test_ink_may_be_dark_on_light_or_light_on_dark(functions, mnist):
+    image = mnist["x_test"][3]
+    light, dark = (
+        functions.to_digit(functions.read_picture(p)) for p in (image, 255 - image)
+    )
+    assert np.array_equal(light, dark)
+
+
+def test_the_ink_fills_20_pixels_and_its_mass_is_in_the_middle(functions):
+    image = np.zeros((90, 60), np.uint8)
+    image[10:80, 40:45] = 255  # a stroke near the right border
+    digit = functions.to_digit(functions.read_picture(image))
+    top, left, bottom, right = functions.tight_box(digit)
+    assert bottom - top == 20 and right - left <= 3
+    middle = (np.indices(digit.shape) * digit).sum(axis=(1, 2)) / digit.sum()
+    assert np.abs(middle - 13.5).max() <= 1
+
+
+def test_explain_shows_the_class_and_the_rival_that_were_chosen(
+    functions, trained, mnist, monkeypatch
+):
+    shown = []
+
+    def keep(figure, alt):
+        shown.append([panel.get_title() for panel in figure.axes])
+
+    monkeypatch.setitem(functions.explain.__globals__, "show", keep)
+    image, (explainer, weights) = mnist["x_test"][0], trained
+    functions.explain(image, explainer, weights)
+    functions.explain(image, explainer, weights, class_index=2, rival=3)
+    assert shown[0][0] == "predicted 7" and shown[0][1].startswith("map of 7 (")
+    assert shown[1][1].startswith("map of 2 (") and shown[1][2] == "contrast 2 − 3"
+
+
 @pytest.mark.parametrize("choice", [10, -1, 2.5, "3"])
 def test_a_class_outside_0_to_9_is_refused(functions, mnist, choice):
-    refused(functions, mnist["x_test"][0], "from 0 to 9", c=choice)
+    refused(functions, mnist["x_test"][0], "from 0 to 9", class_index=choice)
     refused(functions, mnist["x_test"][0], "from 0 to 9", rival=choice)

@@ -1,9 +1,22 @@
 """What can go wrong for a user, made to happen on a short run."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
+import nbformat
 import pytest
-from conftest import QUICK, code_cells, read_notebook, run_notebook
+from conftest import (
+    QUICK,
+    ROOT,
+    code_cells,
+    read_notebook,
+    run_notebook,
+    set_parameters,
+)
 
 # Refuses every connection that leaves the machine; the kernel's own stay possible.
 OFFLINE = """
@@ -52,6 +65,7 @@ def test_a_second_run_elsewhere_offline_without_display_is_the_same_to_the_byte(
     again = run_notebook(tmp_path / "Übung 1 mit Ä", QUICK, environment=environment)
     assert outputs(again) == outputs(quick_run)
     assert again.left == quick_run.left
+    assert sum(len(shown) for _, shown, _ in outputs(again)) >= 12
 
 
 def test_alone_and_offline_it_stops_at_the_data_and_names_both_cures(offline, tmp_path):
@@ -59,36 +73,93 @@ def test_alone_and_offline_it_stops_at_the_data_and_names_both_cures(offline, tm
     assert run.process.returncode != 0
     message = run.process.stderr
     assert re.search("No MNIST.*Copy the project's mnist.npz.*go online", message, re.S)
-    assert "Training" not in message
+    assert "def build_model" not in message
     assert not list((tmp_path / "keras").rglob("mnist*"))
 
 
-def test_it_writes_nothing_beside_itself(tmp_path):
-    folder = tmp_path / "project"
-    run = run_notebook(folder, QUICK, probe=None)
-    assert run.process.returncode == 0
-    left = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert left == {"copy.ipynb", "tests/data/mnist.npz", "output/copy.ipynb"}
+def test_alone_with_a_download_it_runs_and_gives_the_same(quick_run, tmp_path):
+    """The download is a stand-in: it hands out the bundled arrays."""
+
+    def serve(notebook):
+        imports = code_cells(notebook)[0]
+        imports.source += f"""
+def _served():
+    with np.load({str(ROOT / "tests/data/mnist.npz")!r}) as file:
+        a = [file[n] for n in ("x_train", "y_train", "x_test", "y_test")]
+    return (a[0], a[1]), (a[2], a[3])
+keras.datasets.mnist.load_data = _served
+"""
+
+    alone = run_notebook(tmp_path / "alone", QUICK, data=False, change=serve)
+    assert outputs(alone) == outputs(quick_run)
+    assert not list((tmp_path / "alone").rglob("*.npz"))
 
 
-def test_training_again_after_an_interrupt_gives_the_same_weights(functions, mnist):
+def test_a_read_only_project_runs_into_another_folder_and_nothing_is_written(tmp_path):
+    """A copy of the project is mounted read-only, or made so for a user but root."""
+    project, output = tmp_path / "project", tmp_path / "output"
+    shutil.copytree(ROOT / "tests/data", project / "tests/data")
+    notebook = read_notebook()
+    set_parameters(notebook, QUICK)
+    nbformat.write(notebook, project / "cam_mnist.ipynb")
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
+    command += ["--execute", "--output-dir", output, project / "cam_mnist.ipynb"]
+    lock = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    locked = ["unshare", "--mount", "sh", "-c", lock, project, *command]
+    if os.getuid() == 0:
+        try_out = [*locked[:5], project, "true"]
+        if not shutil.which("unshare") or subprocess.run(try_out).returncode:
+            pytest.skip("root here, and no mounting of its own: nothing is read-only")
+        command = locked
+    for path in [project, *project.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    done = subprocess.run(command, capture_output=True, text=True)
+    for path in [project, *project.rglob("*")]:
+        path.chmod(0o755)
+    assert done.returncode == 0, done.stderr[-3000:]
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    names = "cam_mnist.ipynb", "tests/data/mnist.npz", "tests/data/README.md"
+    assert left == {"output/cam_mnist.ipynb", *(f"project/{name}" for name in names)}
+
+
+def test_every_cell_run_twice_in_a_row_gives_the_same_as_once(quick_run, tmp_path):
+    def double(notebook):
+        cells = []
+        for cell in notebook.cells:
+            copies = 2 if cell.cell_type == "code" else 1
+            for n in range(copies):
+                cells.append(nbformat.from_dict({**cell, "id": f"{cell.id}-{n}"}))
+        notebook.cells = cells
+
+    twice = run_notebook(tmp_path / "twice", QUICK, change=double)
+    found, once = outputs(twice), outputs(quick_run)
+    explorer = len(once) - 2  # the last but the probe: its picture is one, drawn twice
+    for i, expected in enumerate(once[:explorer]):
+        assert found[2 * i] == expected, code_cells(read_notebook())[i].source
+        assert found[2 * i + 1] == expected, code_cells(read_notebook())[i].source
+    assert twice.left == quick_run.left
+
+
+def test_training_again_after_an_interrupt_gives_the_same_weights(
+    functions, mnist, monkeypatch
+):
     functions.tf.config.experimental.enable_op_determinism()
     images, labels = mnist["x_train"][:600], mnist["y_train"][:600]
-    recipe = (7, 1, 64, 0.02)
-
-    class Interrupt(functions.Progress):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch == 3:
-                raise KeyboardInterrupt
+    held_out = images[:100, ..., None], labels[:100]
 
     def weights():
-        progress = functions.Progress(images[:100], labels[:100])
-        return functions.train(images, labels, progress, *recipe).get_weights()
+        model, _ = functions.train(images, labels, held_out, 7, 1, 64, 0.02)
+        return model.get_weights()
+
+    def interrupt(*content, **how):
+        raise KeyboardInterrupt
 
     undisturbed = weights()
-    with pytest.raises(KeyboardInterrupt):
-        progress = Interrupt(images[:100], labels[:100])
-        functions.train(images, labels, progress, *recipe)
+    stopping = SimpleNamespace(update=interrupt)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        display = functions.train.__globals__
+        patch.setitem(display, "display", lambda *content, **how: stopping)
+        weights()
     for before, after in zip(undisturbed, weights()):
         assert (before == after).all()
 
@@ -113,12 +184,14 @@ def test_parameters_that_cannot_work_are_refused_before_the_data_are_read(
         exec(cells[place + 1].source, namespace)
 
 
-@pytest.mark.parametrize("batch_size", [1, 10_000])
-def test_one_image_a_batch_and_a_batch_larger_than_the_data_set_train(
-    functions, mnist, batch_size
-):
-    images, labels = mnist["x_train"][:40], mnist["y_train"][:40]
-    progress = functions.Progress(images, labels)
-    model = functions.train(images, labels, progress, 1, 1, batch_size, 0.01)
-    assert functions.np.isfinite(functions.run(model, images)).all()
-    assert progress.curve
+@pytest.mark.parametrize(
+    "edge",
+    [
+        {"BATCH_SIZE": 1, "TRAINING_IMAGES": 300, "SEED": 7},
+        {"BATCH_SIZE": 100_000, "TRAINING_IMAGES": 2_000, "PEAK_LEARNING_RATE": 1},
+        {"TRAINING_IMAGES": 10, "DELETION_DIGITS": 1, "CANVASES": 1},
+    ],
+    ids=["one image a batch, another seed", "one batch for all", "next to nothing"],
+)
+def test_parameters_at_their_edges_run_to_the_end(edge, tmp_path):
+    outputs(run_notebook(tmp_path / "edge", {**QUICK, **edge}, probe=None))

@@ -38,13 +38,18 @@ def test_nine_mistakes_are_shown_and_each_is_one(full_run):
         assert wrong != true
 
 
-def test_accuracy_on_the_test_set(full_run):
-    assert full_run.left["accuracy"] >= 0.99
+def test_every_map_of_the_grid_is_drawn_in_the_diverging_palette(full_run):
+    assert set(full_run.left["palettes"]) == {"RdBu_r"}
+
+
+def test_accuracy_on_the_test_set_of_ten_thousand(full_run):
+    assert full_run.left["accuracy"] >= 0.985
 
 
 def test_contrast_is_ahead_of_every_baseline_with_bands_apart(full_run):
     bands = full_run.left["deletion"]
     lowest = bands.pop("contrast")[0]
+    assert set(bands) == {"other classes", "brightest", "random", "reverse"}
     for name, (_, high) in bands.items():
         assert lowest > high, name
 
@@ -52,20 +57,25 @@ def test_contrast_is_ahead_of_every_baseline_with_bands_apart(full_run):
 def test_pointing_beats_its_target_and_its_baselines_do_not(full_run):
     pointing = full_run.left["pointing"]
     assert pointing.pop("evidence of the class") >= 0.94
-    assert max(pointing.values()) < 0.6
+    assert len(pointing) == 4 and max(pointing.values()) < 0.6
 
 
-def test_naming_both_digits_of_a_canvas(full_run):
+def test_naming_both_digits_of_a_canvas_beats_its_target(full_run):
     assert full_run.left["naming"]["best windows"] >= 0.93
     assert full_run.left["naming"]["plain logits"] < 0.7
 
 
 def test_boxes_by_the_map_alone_and_by_the_ink_that_it_chooses(full_run):
     boxes = full_run.left["boxes"]
-    assert boxes["map alone|its digit"] >= 0.60
-    assert boxes["ink in best window|its digit"] >= 0.90
-    assert boxes["ink in best window|a coin's digit"] < 0.6
+    assert boxes["map alone, its digit"] >= 0.60
+    assert boxes["map alone, a coin's"] < 0.5
+    assert boxes["ink in best window, its digit"] >= 0.90
+    assert boxes["ink in best window, a coin's"] < 0.6
 
 
-def test_map_and_blanked_patches_agree_in_rank(full_run):
-    assert 0.3 < full_run.left["patches"] < 1
+def test_map_and_blanked_patches_agree_in_rank_but_not_fully(full_run):
+    assert 0.3 < full_run.left["patches"] < 0.9
+
+
+def test_all_processes_of_the_run_together_stay_under_two_gigabytes(full_run):
+    assert full_run.peak < 2e9

@@ -1,65 +1,57 @@
-"""Canvases, pointing and boxes, against hand-made cases with known answers."""
+"""Deletion, canvases, pointing, boxes: against hand-made cases with known answers."""
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 
-def test_tight_box_of_known_ink(functions):
+def check_tight_box(functions):
     image = np.zeros((9, 12), np.uint8)
     assert functions.tight_box(image).tolist() == [0, 0, 0, 0]
     image[2, 3] = image[6, 10] = 1
     assert functions.tight_box(image).tolist() == [2, 3, 7, 11]
 
 
-def test_iou_of_known_boxes(functions):
-    a = np.array([[0, 0, 4, 4]] * 4)
-    b = np.array([[0, 0, 4, 4], [0, 2, 4, 6], [4, 4, 8, 8], [0, 0, 0, 0]])
-    assert np.allclose(functions.iou(a, b), [1, 8 / 24, 0, 0])
+def check_right_boxes(functions):
+    """IoU of 1, 8/24, 8/16, 7/17, 0, and with an empty box."""
+    truth = np.array([[[0, 0, 4, 4]] * 6])
+    drawn = [[0, 0, 4, 4], [0, 2, 4, 6], [0, 0, 2, 4], [0, 0, 4, 2], [4, 4, 8, 8]]
+    found = functions.right_boxes(np.array([[*drawn, [0, 0, 0, 0]]]), truth)
+    assert found.tolist() == [[True, False, True, True, False, False]]
+    shifted = np.array([[[0, 1, 4, 5], [1, 1, 5, 5], [0, 0, 4, 9], [0, 0, 4, 8]]])
+    found = functions.right_boxes(shifted, truth[:, :4])
+    assert found.tolist() == [[True, False, False, True]]
 
 
-def test_hits_count_the_box_with_its_first_and_without_its_last_edge(functions):
-    maps = np.zeros((1, 3, 8, 8))
-    maps[0, 0, 2, 3] = maps[0, 1, 5, 5] = maps[0, 2, 1, 3] = 1
-    boxes = np.array([[[2, 3, 5, 5]] * 3])
-    assert functions.hits(maps, boxes).tolist() == [[True, False, False]]
+def check_hits(functions):
+    """A box has its first row and column, and not the ones after its last."""
+    maps = np.zeros((1, 4, 8, 8))
+    for d, place in enumerate([(2, 3), (5, 4), (4, 4), (4, 5)]):
+        maps[0, d][place] = 1
+    boxes = np.array([[[2, 3, 5, 5]] * 4])
+    assert functions.hits(maps, boxes).tolist() == [[True, False, True, False]]
 
 
-def test_map_boxes_takes_the_largest_component_as_scipy_finds_it(functions):
+def check_map_boxes(functions):
+    """The largest component, as SciPy finds it; where two are largest, either."""
     generator = np.random.default_rng(0)
-    maps = ndimage.gaussian_filter(generator.random((20, 24, 24)), (0, 2, 2))
+    maps = ndimage.gaussian_filter(generator.random((5, 4, 24, 20)), (0, 0, 2, 2))
     maps -= maps.min()
     for threshold in (0.3, 0.6, 0.9):
         found = functions.map_boxes(maps, threshold)
-        for one, box in zip(maps, found):
-            labels, count = ndimage.label(one > threshold * one.max(), np.ones((3, 3)))
-            sizes = np.bincount(labels.ravel())[1:]
-            slices = ndimage.find_objects(labels)
+        for n, d in np.ndindex(5, 4):
+            kept = maps[n, d] > threshold * maps[n, d].max()
+            labels, _ = ndimage.label(kept, np.ones((3, 3)))
+            sizes, slices = (
+                np.bincount(labels.ravel())[1:],
+                ndimage.find_objects(labels),
+            )
             largest = [slices[i] for i in np.flatnonzero(sizes == sizes.max())]
-            boxes = [[s[0].start, s[1].start, s[0].stop, s[1].stop] for s in largest]
-            assert box.tolist() in boxes
+            boxes = [[y.start, x.start, y.stop, x.stop] for y, x in largest]
+            assert found[n, d].tolist() in boxes
 
 
-def test_map_boxes_of_a_map_without_a_positive_place_is_empty(functions):
-    assert functions.map_boxes(np.full((1, 8, 8), -1.0), 0.5).shape == (1, 4)
-
-
-def test_digits_of_a_canvas_differ_and_their_tiles_do_not_overlap(functions, mnist):
-    images, labels = mnist["x_test"], mnist["y_test"]
-    generator = np.random.default_rng(0)
-    canvases, classes, boxes = functions.make_canvases(
-        images, labels, 30, 64, 2, generator
-    )
-    assert canvases.shape == (30, 64, 64) and canvases.dtype == np.uint8
-    for canvas, pair, two in zip(canvases, classes, boxes):
-        assert pair[0] != pair[1]
-        covered = np.zeros(canvas.shape, bool)
-        for top, left, bottom, right in two:
-            assert not covered[top:bottom, left:right].any()
-            covered[top:bottom, left:right] = True
-        assert not canvas[~covered].any()
-
-
-def test_windows_are_means_over_seven_by_seven_cells_plus_bias(functions):
+def check_windows(functions):
     generator = np.random.default_rng(0)
     maps, bias = generator.normal(size=(2, 9, 11, 3)).astype(np.float32), np.arange(3)
     found = functions.windows(maps, bias)
@@ -69,23 +61,28 @@ def test_windows_are_means_over_seven_by_seven_cells_plus_bias(functions):
         assert np.allclose(found[:, y, x], expected, atol=1e-5)
 
 
-def test_find_digits_takes_the_best_and_then_the_best_that_does_not_overlap(functions):
+def check_find_digits(functions):
+    """The best window, then the best of those that do not overlap it, and so on."""
     scores = np.zeros((12, 12, 10))
-    scores[2, 3, 7], scores[4, 5, 1], scores[9, 9, 4] = 3, 2, 1
+    scores[2, 3, 7], scores[6, 7, 1], scores[9, 9, 4] = 3, 2, 1
     assert functions.find_digits(scores, 2).tolist() == [[7, 2, 3], [4, 9, 9]]
-    assert scores[2, 3, 7] == 3, "the scores given were changed"
+    scores[2, 9, 0] = 2.5  # six cells beside the best: room for it
+    assert functions.find_digits(scores, 2).tolist() == [[7, 2, 3], [0, 2, 9]]
 
 
-def test_window_boxes_draw_the_ink_of_the_best_window(functions):
+def check_window_boxes(functions):
+    """The ink of the window whose score is the highest for the class."""
     canvases = np.zeros((1, 64, 64), np.uint8)
     canvases[0, 10:20, 12:18] = 255
-    scores = np.zeros((1, 10, 10, 10))
-    scores[0, 1, 2, 5] = 1  # the window from pixel (4, 8)
+    canvases[0, 29:31, 20:22] = 255  # rows below the window, so not in its box
+    scores = np.zeros((1, 10, 10, 10), np.float32)
+    scores[0, 0, 2, 5] = 1  # the window from pixel (0, 8)
     found = functions.window_boxes(canvases, scores, np.array([[5]]))
     assert found.tolist() == [[[10, 12, 20, 18]]]
 
 
-def test_delete_ink_removes_the_highest_scores_and_counts_only_ink(functions):
+def check_delete_ink(functions):
+    """The highest scores go first; background is no ink and does not count."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (5, 6, 7)) * (generator.random((5, 6, 7)) < 0.6)
     scores = generator.permutation(images.size).reshape(images.shape)
@@ -98,3 +95,65 @@ def test_delete_ink_removes_the_highest_scores_and_counts_only_ink(functions):
             expected = image.copy()
             expected.flat[gone] = 0
             assert np.array_equal(left, expected)
+
+
+CHECKS = [
+    check_tight_box,
+    check_right_boxes,
+    check_hits,
+    check_map_boxes,
+    check_windows,
+    check_find_digits,
+    check_window_boxes,
+    check_delete_ink,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
+def test_a_known_answer_of(functions, check):
+    check(functions)
+
+
+def check_canvases(functions, mnist):
+    """Classes differ, tiles keep clear of each other, boxes hold all of the ink."""
+    made = functions.make_canvases(mnist["x_test"], mnist["y_test"], 40, 64, 2, 7)
+    canvases, classes, boxes = made
+    assert canvases.shape == (40, 64, 64) and canvases.dtype == np.uint8
+    for canvas, pair, two in zip(canvases, classes, boxes):
+        assert pair[0] != pair[1]
+        covered = np.zeros(canvas.shape, int)
+        for top, left, bottom, right in two:
+            covered[top:bottom, left:right] += 1
+            ink = canvas[top:bottom, left:right]
+            assert ink[0].any() and ink[-1].any() and ink[:, 0].any()
+        assert covered.max() == 1 and not canvas[covered == 0].any()
+
+
+def test_digits_of_a_canvas_differ_and_do_not_overlap(functions, mnist):
+    check_canvases(functions, mnist)
+
+
+def test_canvases_depend_on_the_seed_alone(functions, mnist):
+    layout = mnist["x_test"], mnist["y_test"], 5, 100, 5
+    first, again, other = (functions.make_canvases(*layout, seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_the_digits_named_first_are_not_placed_first(functions, mnist):
+    """Every corner of a canvas is used: the layout gives no place away."""
+    layout = mnist["x_test"], mnist["y_test"], 300, 64, 2
+    boxes = functions.make_canvases(*layout, 1)[2]
+    assert boxes[..., :2].min() < 8 and boxes[..., 2:].max() > 56
+    assert 0.4 < (boxes[:, 0, 0] < boxes[:, 1, 0]).mean() < 0.6
+
+
+def test_map_boxes_of_a_map_without_a_positive_place_is_empty(functions):
+    found = functions.map_boxes(np.full((1, 1, 8, 8), -1.0), 0.5)
+    assert found.tolist() == [[[0, 0, 0, 0]]]
+
+
+def test_where_no_second_window_has_room_one_digit_is_found(functions):
+    scores = np.zeros((10, 10, 10))
+    scores[4, 5, 3] = 1
+    assert functions.find_digits(scores, 2).tolist() == [[3, 4, 5]]

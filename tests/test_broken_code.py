@@ -1,0 +1,72 @@
+"""A check that cannot fail proves nothing: break the code, and see each one go red."""
+
+import pytest
+import test_maps
+import test_search
+from conftest import load_functions
+
+SUM = "return np.tensordot(feature_maps, class_weights, axes=1)"
+MEAN = "return maps.mean(axis=(1, 2)) + bias"
+RESIZE = "tf.image.resize(chosen, size)"
+CORNERS = "tf.compat.v1.image.resize_bilinear(chosen, size, align_corners=True)"
+
+# what is wrong, the text of the notebook, what stands there instead, who must notice
+FAULTS = [
+    ("feature maps in another order", SUM, SUM.replace("maps,", "maps[..., ::-1],")),
+    ("a ReLU left in", SUM, "return np.maximum(feature_maps @ class_weights, 0)"),
+    ("the wrong axis", MEAN, "return maps.mean(axis=(0, 1)) + bias"),
+    ("a sum for a mean", MEAN, "return maps.sum(axis=(1, 2)) + bias"),
+    ("a missing bias", MEAN, "return maps.mean(axis=(1, 2))"),
+    ("softmax for logits", MEAN, "return tf.nn.softmax(maps.mean(axis=(1, 2)) + bias)"),
+    ("resizing to the nearest", RESIZE, 'tf.image.resize(chosen, size, "nearest")'),
+    ("resizing by the corners", RESIZE, CORNERS),
+    ("always the first class", "(chosen, size)", "(maps[..., :1], size)"),
+    ("softmax in Grad-CAM", "tf.gather(score(", "tf.gather(tf.nn.softmax("),
+    ("the logit in Grad-CAM", "tf.gather(score(", "tf.gather(tf.identity("),
+    ("a summed gradient", "alpha = tf.reduce_mean(", "alpha = tf.reduce_sum("),
+    ("ranks without ties", "(count - 1) / 2", "(count - 1)"),
+    ("deletion from the lowest", "-scores))  #", "scores))  #"),
+    (
+        "deletion of background",
+        "np.where(flat > 0, scores",
+        "np.where(flat >= 0, scores",
+    ),
+    ("windows of six cells", "(maps, 7, 1,", "(maps, 6, 1,"),
+    ("windows without bias", '"VALID").numpy() + bias', '"VALID").numpy()'),
+    ("a box one pixel too high", "y.max() + 1", "y.max()"),
+    ("hits below the box", "(y < bottom)", "(y <= bottom)"),
+    ("peaks of the lowest", "flat.argmax(axis=2)", "flat.argmin(axis=2)"),
+    (
+        "the smallest component",
+        "n.argmax() + 1",
+        "np.where(n, n, n.max()).argmin() + 1",
+    ),
+    ("a threshold by half", "maps > threshold *", "maps > threshold / 2 *"),
+    ("an IoU of one third", "(sum(both) - shared) / 2", "(sum(both) - shared) / 3"),
+    ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
+    ("windows that overlap", "columns + 6], 2)", "columns + 3], 2)"),
+    ("ink of the wrong window", "top, left = 4 * rows", "top, left = 4 + 4 * rows"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
+def test_the_checks_notice(mnist, fault):
+    broken = load_functions([fault[1:]])
+    with pytest.raises((AssertionError, ValueError)):
+        for check in test_maps.IDENTITIES:
+            for shape in ((2, 5, 3, 7, 4, 1, 1.0), (1, 7, 7, 5, 10, 2, 1.0)):
+                check(broken, shape)
+        test_maps.check_rank_correlation(broken, [1, 1, 2, 3, 3, 3, 0, 1], 5)
+        for check in test_search.CHECKS:
+            check(broken)
+        test_search.check_canvases(broken, mnist)
+
+
+def test_without_a_fault_the_same_checks_pass(functions, mnist):
+    for check in test_maps.IDENTITIES:
+        for shape in ((2, 5, 3, 7, 4, 1, 1.0), (1, 7, 7, 5, 10, 2, 1.0)):
+            check(functions, shape)
+    test_maps.check_rank_correlation(functions, [1, 1, 2, 3, 3, 3, 0, 1], 5)
+    for check in test_search.CHECKS:
+        check(functions)
+    test_search.check_canvases(functions, mnist)
