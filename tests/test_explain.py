@@ -130,6 +130,13 @@ def test_the_ink_fills_20_pixels_and_its_mass_is_in_the_middle(functions):
     assert np.abs(middle - 13.5).max() <= 1
 
 
+def test_a_hairline_stays_a_stroke(functions):
+    image = np.zeros((300, 60), np.uint8)
+    image[20:280, 30] = 255
+    digit = functions.to_digit(functions.read_picture(image))
+    assert (digit > 100).any(axis=1).sum() == 20 and (digit > 0).any(axis=0).sum() == 1
+
+
 def test_explain_shows_the_class_and_the_rival_that_were_chosen(
     functions, trained, mnist, monkeypatch
 ):
