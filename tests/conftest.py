@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -53,6 +54,12 @@ def read_notebook(path=NOTEBOOK):
 
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def digest_of_code(notebook):
+    """A checksum of all code cells; stored outputs carry that of their code."""
+    sources = "\0".join(cell.source for cell in code_cells(notebook))
+    return hashlib.sha256(sources.encode()).hexdigest()
 
 
 def set_parameters(notebook, parameters):

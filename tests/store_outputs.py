@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
-from conftest import NOTEBOOK, ROOT, code_cells, run_notebook
+from conftest import NOTEBOOK, ROOT, code_cells, digest_of_code, run_notebook
 
 with TemporaryDirectory() as folder:
     run = run_notebook(Path(folder), probe=None)
@@ -18,6 +18,7 @@ assert run.process.returncode == 0, run.process.stderr[-3000:]
 notebook = run.notebook
 notebook.metadata.pop("widgets", None)
 notebook.metadata["language_info"] = {"name": "python"}
+notebook.metadata["outputs_of_code"] = digest_of_code(notebook)
 for cell in code_cells(notebook):
     cell.metadata.pop("execution", None)
     kept = [o for o in cell.outputs if "widget-view" not in str(o.get("data"))]

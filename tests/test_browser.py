@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from conftest import QUICK, ROOT, read_notebook, set_parameters
 
-chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+names = "chromium", "chromium-browser", "google-chrome"
+chromium = next(filter(None, map(shutil.which, names)), None)
 pytestmark = pytest.mark.skipif(not chromium, reason="no chromium on this machine")
 
 
