@@ -176,7 +176,7 @@ def load_functions(changes=()):
     handle = SimpleNamespace(update=lambda *content, **how: None)
     namespace = {"__name__": "cam_mnist"}
     for source in sources:
-        for node in ast.parse(source.replace("%matplotlib inline", "")).body:
+        for node in ast.parse(re.sub(r"(?m)^%.*$", "", source)).body:
             constant = isinstance(node, ast.Assign) and isinstance(
                 node.value, ast.Constant
             )

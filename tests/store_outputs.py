@@ -34,4 +34,6 @@ for cell in code_cells(notebook):
             picture = base64.b64decode(output.data["image/png"])
             (ROOT / ".github" / "grid.png").write_bytes(picture)
 nbformat.write(notebook, NOTEBOOK)
-print("stored", NOTEBOOK.name)
+print(
+    f"stored {NOTEBOOK.name}: {run.seconds:.0f} s, {run.peak / 1e9:.2f} GB at the peak"
+)

@@ -10,7 +10,7 @@ import nbformat
 from conftest import NOTEBOOK, ROOT, code_cells, digest_of_code, text_of
 
 # Figures that the lesson takes from the literature, or that are its own settings.
-FACTS = {"37.1%", "34.2%", "20%", "95%", "30%"}
+FACTS = {"37.1%", "34.2%", "20%", "95%", "30%", "0.3", "0.7", "0.91", "0.01"}
 
 
 def prose(notebook):
