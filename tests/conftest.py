@@ -177,8 +177,10 @@ def load_functions(changes=()):
     namespace = {"__name__": "cam_mnist"}
     for source in sources:
         for node in ast.parse(re.sub(r"(?m)^%.*$", "", source)).body:
-            constant = isinstance(node, ast.Assign) and isinstance(
-                node.value, ast.Constant
+            constant = (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and isinstance(node.value, ast.Constant)
             )
             kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
             if constant or isinstance(node, kinds):
