@@ -42,6 +42,12 @@ def test_every_map_of_the_grid_is_drawn_in_the_diverging_palette(full_run):
     assert set(full_run.left["palettes"]) == {"RdBu_r"}
 
 
+def test_maps_add_up_to_the_logits_within_a_ten_thousandth(full_run):
+    found = re.findall(r"largest error (\S+)", text_of(full_run.notebook))
+    assert len(found) == 2
+    assert all(float(error) <= 1e-4 for error in found)
+
+
 def test_accuracy_on_the_test_set_of_ten_thousand(full_run):
     assert full_run.left["accuracy"] >= 0.985
 
@@ -68,9 +74,9 @@ def test_naming_both_digits_of_a_canvas_beats_its_target(full_run):
 def test_boxes_by_the_map_alone_and_by_the_ink_that_it_chooses(full_run):
     boxes = full_run.left["boxes"]
     assert boxes["map alone, its digit"] >= 0.60
-    assert boxes["map alone, a coin's"] < 0.5
+    assert boxes["map alone, a digit by coin"] < 0.5
     assert boxes["ink in best window, its digit"] >= 0.90
-    assert boxes["ink in best window, a coin's"] < 0.6
+    assert boxes["ink in best window, a digit by coin"] < 0.6
 
 
 def test_map_and_blanked_patches_agree_in_rank_but_not_fully(full_run):
