@@ -247,20 +247,15 @@ def measure_recipes():
 
 def fit_article(head, stops):
     """Held-out accuracies of the article's recipe after so many steps of 128 images."""
-    keras = load_functions().keras
-    keras.utils.set_random_seed(SEED)
-    (images, labels), held_out = split()
-    data = load_functions().tf.data.Dataset.from_tensor_slices(
-        (images[..., None], labels)
-    )
+    functions, ((images, labels), held_out) = load_functions(), split()
+    functions.keras.utils.set_random_seed(SEED)
+    data = functions.tf.data.Dataset.from_tensor_slices((images[..., None], labels))
     data = (batch for batch in data.shuffle(len(images), SEED).repeat().batch(128))
-    model, done, accuracies = article_model(keras, head), 0, []
+    model, done, accuracies = article_model(functions.keras, head), 0, []
     for stop in stops:
         model.fit(data, steps_per_epoch=stop - done, verbose=0, shuffle=False)
         done = stop
-        right = (
-            model.predict(held_out[0][..., None], verbose=0).argmax(1) == held_out[1]
-        )
+        right = functions.run(model, held_out[0]).argmax(axis=1) == held_out[1]
         accuracies.append(right.mean())
         tell(f"{head}, step {stop}: {right.mean():.2%}")
     return accuracies
