@@ -172,8 +172,6 @@ def load_functions(changes=()):
     for old, new in changes:
         assert any(old in source for source in sources), f"the notebook has no {old}"
         sources = [source.replace(old, new) for source in sources]
-    # Outside a notebook, display has nowhere to draw; show needs none.
-    handle = SimpleNamespace(update=lambda *content, **how: None)
     namespace = {"__name__": "cam_mnist"}
     for source in sources:
         for node in ast.parse(re.sub(r"(?m)^%.*$", "", source)).body:
@@ -186,7 +184,7 @@ def load_functions(changes=()):
             if constant or isinstance(node, kinds):
                 code = compile(ast.Module([node], []), "cam_mnist.ipynb", "exec")
                 exec(code, namespace)
-    namespace["display"] = lambda *content, **how: handle
+    namespace["display"] = lambda *content, **how: None  # nowhere to draw
     return SimpleNamespace(**namespace)
 
 
@@ -211,6 +209,4 @@ def mnist():
 def text_of(notebook):
     """All printed text of a notebook's outputs."""
     outputs = [o for cell in code_cells(notebook) for o in cell.outputs]
-    printed = [o.text for o in outputs if o.output_type == "stream"]
-    shown = [o.data.get("text/markdown", "") for o in outputs if "data" in o]
-    return "\n".join(printed + shown)
+    return "\n".join(o.text for o in outputs if o.output_type == "stream")

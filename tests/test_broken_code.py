@@ -33,7 +33,7 @@ FAULTS = [
     ),
     ("windows of six cells", "(maps, 7, 1,", "(maps, 6, 1,"),
     ("windows without bias", '"VALID").numpy() + bias', '"VALID").numpy()'),
-    ("a box one pixel too high", "y.max() + 1", "y.max()"),
+    ("a box turned round", "[top, left, bottom,", "[left, top, bottom,"),
     ("hits below the box", "(y < bottom)", "(y <= bottom)"),
     ("peaks of the lowest", "flat.argmax(axis=2)", "flat.argmin(axis=2)"),
     (
@@ -42,10 +42,10 @@ FAULTS = [
         "np.where(n, n, n.max()).argmin() + 1",
     ),
     ("a threshold by half", "maps > threshold *", "maps > threshold / 2 *"),
-    ("an IoU of one third", "(sum(both) - shared) / 2", "(sum(both) - shared) / 3"),
+    ("an IoU of one third", ".numpy() >= 0.5", ".numpy() >= 1 / 3"),
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
     ("windows that overlap", "columns + 6], 2)", "columns + 3], 2)"),
-    ("ink of the wrong window", "top, left = 4 * rows", "top, left = 4 + 4 * rows"),
+    ("ink of the wrong window", "corners = 4 * np", "corners = 4 + 4 * np"),
 ]
 
 

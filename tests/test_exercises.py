@@ -26,9 +26,10 @@ assert delete_ink(inked, patchy, 0.3, np.random.default_rng(SEED)).shape == inke
 import inspect
 
 source = inspect.getsource(build_model)
-poolings = "        x = keras.layers.MaxPooling2D(2)(x)"
-finer = poolings.replace("x = ", "if name == 'block_1':\\n            x = ")  # 6
-exec(source.replace(poolings, finer))
+pooling = "MaxPooling2D(2, name=name)"
+finer = "MaxPooling2D(2 if name == 'block_1' else 1, name=name)"  # 6
+assert pooling in source
+exec(source.replace(pooling, finer))
 model, _ = train(train_images, train_labels, held_out, *recipe)
 fine_features, fine_logits = run(make_explainer(model), test_images[:50])
 assert fine_features.shape == (50, 14, 14, 128)

@@ -13,14 +13,17 @@ def check_tight_box(functions):
 
 
 def check_right_boxes(functions):
-    """IoU of 1, 8/24, 8/16, 7/17, 0, and with an empty box."""
-    truth = np.array([[[0, 0, 4, 4]] * 6])
-    drawn = [[0, 0, 4, 4], [0, 2, 4, 6], [0, 0, 2, 4], [0, 0, 4, 2], [4, 4, 8, 8]]
-    found = functions.right_boxes(np.array([[*drawn, [0, 0, 0, 0]]]), truth)
-    assert found.tolist() == [[True, False, True, True, False, False]]
-    shifted = np.array([[[0, 1, 4, 5], [1, 1, 5, 5], [0, 0, 4, 9], [0, 0, 4, 8]]])
-    found = functions.right_boxes(shifted, truth[:, :4])
-    assert found.tolist() == [[True, False, False, True]]
+    """Every drawn box against every box: IoU by counting pixels, one half is enough."""
+    truth = [[0, 0, 4, 4], [0, 1, 4, 5], [3, 3, 9, 9]]
+    drawn = [[0, 0, 4, 4], [0, 2, 4, 6], [0, 0, 2, 4], [0, 0, 4, 8], [0, 0, 0, 0]]
+    filled = np.zeros((2, 5, 12, 12), bool)
+    for kind, boxes in enumerate((drawn, truth)):
+        for one, (top, left, bottom, right) in zip(filled[kind], boxes):
+            one[top:bottom, left:right] = True
+    a, b = filled[0][:, None], filled[1][None, :3]
+    expected = 2 * (a & b).sum(axis=(2, 3)) >= (a | b).sum(axis=(2, 3))
+    found = functions.right_boxes(np.array([drawn]), np.array([truth]))
+    assert found.tolist() == [expected.tolist()]
 
 
 def check_hits(functions):
@@ -29,7 +32,10 @@ def check_hits(functions):
     for d, place in enumerate([(2, 3), (5, 4), (4, 4), (4, 5)]):
         maps[0, d][place] = 1
     boxes = np.array([[[2, 3, 5, 5]] * 4])
-    assert functions.hits(maps, boxes).tolist() == [[True, False, True, False]]
+    found = functions.hits(functions.peaks(maps), boxes)
+    assert found.tolist() == [[True, False, True, False]]
+    assert functions.hits((2, 3), boxes).all()
+    assert not functions.hits((2, 5), boxes).any()
 
 
 def check_map_boxes(functions):
