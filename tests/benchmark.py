@@ -51,8 +51,9 @@ VARIANTS = {
     "start: normal, deviation 1": [
         ('"he_normal"', "keras.initializers.RandomNormal(stddev=1)")
     ],
+    "beta_2 at its default, 0.999": [("beta_2=0.98", "beta_2=0.999")],
     "constant rate 0.001": [
-        ("keras.optimizers.Adam(rate)", "keras.optimizers.Adam(1e-3)")
+        ("keras.optimizers.Adam(rate,", "keras.optimizers.Adam(1e-3,")
     ],
     "Flatten in place of GAP": FLATTEN,
 }
