@@ -25,7 +25,7 @@ FAULTS = [
     ("the logit in Grad-CAM", "tf.gather(score(", "tf.gather(tf.identity("),
     ("a summed gradient", "alpha = tf.reduce_mean(", "alpha = tf.reduce_sum("),
     ("ranks without ties", "(count - 1) / 2", "(count - 1)"),
-    ("deletion from the lowest", "-scores))  #", "scores))  #"),
+    ("deletion from the lowest", "(ties, -scores)", "(ties, scores)"),
     (
         "deletion of background",
         "np.where(flat > 0, scores",

@@ -21,7 +21,7 @@ assert class_activation_maps(features, weights + v[:, None]).max() <= 0
 
 random = np.random.default_rng(SEED).normal(size=(len(inked), 7, 7, 1))  # 5
 patchy = pick(random, [[0]] * len(inked))[:, 0]
-assert delete_ink(inked, patchy, 0.3, np.random.default_rng(SEED)).shape == inked.shape
+assert delete_ink(inked, patchy, 0.3, SEED).shape == inked.shape
 
 import inspect
 

@@ -74,13 +74,13 @@ def test_naming_both_digits_of_a_canvas_beats_its_target(full_run):
 def test_boxes_by_the_map_alone_and_by_the_ink_that_it_chooses(full_run):
     boxes = full_run.left["boxes"]
     assert boxes["map alone, its digit"] >= 0.60
-    assert boxes["map alone, any digit"] < 0.5
+    assert boxes["map alone, a digit by coin"] < 0.5
     assert boxes["ink in best window, its digit"] >= 0.90
-    assert boxes["ink in best window, any digit"] < 0.6
+    assert boxes["ink in best window, a digit by coin"] < 0.6
 
 
 def test_map_and_blanked_patches_agree_in_rank_but_not_fully(full_run):
-    assert 0.3 < full_run.left["patches"] < 0.9
+    assert 0.2 < full_run.left["patches"] < 0.9
 
 
 def test_all_processes_of_the_run_together_stay_under_two_gigabytes(full_run):

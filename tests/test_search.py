@@ -93,7 +93,7 @@ def check_delete_ink(functions):
     images = generator.integers(0, 256, (5, 6, 7)) * (generator.random((5, 6, 7)) < 0.6)
     scores = generator.permutation(images.size).reshape(images.shape)
     for share in (0, 0.3, 1):
-        less = functions.delete_ink(images, scores, share, np.random.default_rng(1))
+        less = functions.delete_ink(images, scores, share, 1)
         for image, score, left in zip(images, scores, less):
             ink = np.flatnonzero(image)
             amount = round(share * len(ink))

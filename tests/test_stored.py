@@ -87,7 +87,7 @@ def test_the_shares_of_the_prose_are_those_that_the_output_gives_their_names(sto
     }
     assert told.group(1) == found.pop("contrast")
     assert told.group(2) == max(found.values(), key=lambda x: float(x[:-1]))
-    patches = re.search(r"map and patches: (\d\.\d\d)", printed).group(1)
+    patches = re.search(r"contrast and patches: (\d\.\d\d)", printed).group(1)
     assert f"A rank correlation of {patches}" in text
     blurred = re.search(r"blurred ink: ([+-]\d\.\d\d)", printed).group(1)
     assert f"correlates with the map at {blurred}" in text
