@@ -5,7 +5,7 @@ Prints the rows of Markdown tables. The sections, with what they take on two cor
   maps      maps of all test images, two ways, beside the forward pass (a minute)
   training  the notebook's training beside the article's steps (three minutes)
   notebook  the headless run: its time, its memory; the explorer's time (five)
-  recipes   accuracy and maps: the recipe, its parts, the article's (a quarter of an hour)
+  recipes   accuracy and maps: the recipe, variants, the article's (fifteen minutes)
   article   the article's 10,000 steps in full, with both heads (half an hour)
   seeds     the default run for five seeds (a quarter of an hour)
 
