@@ -167,6 +167,7 @@ def train(functions, seed=1, epochs=None, watched=5_000):
     epochs = epochs or chosen["EPOCHS"]
     with contextlib.redirect_stdout(sys.stderr):  # its progress is no part of the table
         model, history = functions.train(*training, held_out, seed, epochs, *recipe)
+        print()  # ends the line of its progress
     return model, history["val_accuracy"]
 
 
