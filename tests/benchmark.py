@@ -223,7 +223,7 @@ def map_figures(functions, model, seed):
     """Pointing, naming and boxes on 300 canvases of held-out digits."""
     np = functions.np
     images, labels = split()[1]
-    canvases, classes, boxes = functions.make_canvases(images, labels, 300, 64, 2, seed)
+    canvases, classes, boxes = functions.make_canvases(images, labels, 300, seed)
     weights, bias = model.get_layer("logits").get_weights()
     explainer = functions.make_explainer(model)
     maps, evidence = functions.search(explainer, canvases, weights)
@@ -231,11 +231,8 @@ def map_figures(functions, model, seed):
     scores = functions.score_windows(maps, evidence, bias)
     found = [{*functions.find_digits(one, 2)[:, 0]} for one in scores]
     named = np.mean([a == {*b} for a, b in zip(found, classes)])
-    right = [
-        functions.right_boxes(functions.map_boxes(located, t / 10), boxes)
-        for t in range(10)
-    ]
-    boxed = np.trace(right, axis1=2, axis2=3).mean(axis=1).max() / 2
+    drawn = [functions.map_boxes(located, t / 10) for t in range(10)]
+    boxed = max(functions.right_boxes(one, boxes)[0].mean() for one in drawn)
     return functions.hits(functions.peaks(located), boxes).mean(), named, boxed
 
 
@@ -304,7 +301,7 @@ def measure_seeds():
         figures = {"test accuracy": run.left["accuracy"]}
         for part in ("changed", "pointing", "naming", "boxes"):
             figures |= {f"{part}: {name}": x for name, x in run.left[part].items()}
-        figures["rank correlation of contrast and patches"] = run.left["patches"]
+        figures |= {f"rank: {name}": x for name, x in run.left["patches"].items()}
         lowest = run.left["deletion"]["contrast"][0]
         highest = max(b[1] for n, b in run.left["deletion"].items() if n != "contrast")
         figures["changed: gap between the bands"] = lowest - highest

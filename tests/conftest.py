@@ -21,11 +21,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
+# Runs after the cell that defines `show` and keeps the figures that it shows.
+KEEP_FIGURES = """
+_figures = {}
+def show(figure, alt, _show=show, **where):
+    _figures[alt] = figure
+    _show(figure, alt, **where)
+"""
+
 # Runs after the notebook's last cell and writes down what the tests ask for.
 PROBE = """
 import json as _json
 def _panels(figure):
     return [p for p in figure.axes if p.get_title()]
+grid_figure = _figures["Class activation maps of nine test digits"]
+mistakes_figure = _figures["Contrast maps of the nine most confident mistakes"]
 def _means(measured):
     return {str(name): float(values.mean()) for name, values in measured.items()}
 _json.dump({
@@ -40,8 +50,8 @@ _json.dump({
     "changed": {n: float(v[:, 3].mean()) for n, v in deletion_changes.items()},
     "pointing": _means(pointing),
     "naming": _means(naming),
-    "boxes": _means({", ".join(n): v for n, v in box_shares.items()}),
-    "patches": float(correlations.mean()),
+    "boxes": _means(box_shares),
+    "patches": _means(patches),
     "weights": [float(abs(w).sum()) for w in model.get_weights()],
 }, open("probe.json", "w"))
 model.save("model.keras")
@@ -87,6 +97,10 @@ def run_notebook(
     if change:
         change(notebook)
     if probe:
+        shows = [
+            i for i, cell in enumerate(notebook.cells) if "def show(" in cell.source
+        ]
+        notebook.cells.insert(shows[0] + 1, nbformat.v4.new_code_cell(KEEP_FIGURES))
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:
         (folder / "tests" / "data").mkdir(parents=True, exist_ok=True)

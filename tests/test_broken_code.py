@@ -7,8 +7,11 @@ from conftest import load_functions
 
 SUM = "return np.tensordot(feature_maps, class_weights, axes=1)"
 MEAN = "return maps.mean(axis=(1, 2)) + bias"
-RESIZE = "tf.image.resize(chosen, size)"
-CORNERS = "tf.compat.v1.image.resize_bilinear(chosen, size, align_corners=True)"
+RESIZE = 'keras.ops.image.resize(maps, size, data_format="channels_first").numpy()'
+NEAREST = RESIZE.replace("size,", 'size, "nearest",')
+CORNERS = """np.moveaxis(tf.compat.v1.image.resize_bilinear(np.moveaxis(
+    maps.reshape(-1, 1, *maps.shape[-2:]), 1, 3), size, align_corners=True
+).numpy(), 3, 1).reshape(*maps.shape[:-2], *size)"""
 
 # what is wrong, the text of the notebook, what stands there instead, who must notice
 FAULTS = [
@@ -18,13 +21,22 @@ FAULTS = [
     ("a sum for a mean", MEAN, "return maps.sum(axis=(1, 2)) + bias"),
     ("a missing bias", MEAN, "return maps.mean(axis=(1, 2))"),
     ("softmax for logits", MEAN, "return tf.nn.softmax(maps.mean(axis=(1, 2)) + bias)"),
-    ("resizing to the nearest", RESIZE, 'tf.image.resize(chosen, size, "nearest")'),
+    ("resizing to the nearest", RESIZE, NEAREST),
     ("resizing by the corners", RESIZE, CORNERS),
-    ("always the first class", "(chosen, size)", "(maps[..., :1], size)"),
+    ("the other class of a pair", "return first - second", "return second - first"),
+    (
+        "always the first class",
+        "(values, classes, axis",
+        "(values, 0 * np.array(classes), axis",
+    ),
     ("softmax in Grad-CAM", "tf.gather(score(", "tf.gather(tf.nn.softmax("),
     ("the logit in Grad-CAM", "tf.gather(score(", "tf.gather(tf.identity("),
     ("a summed gradient", "alpha = tf.reduce_mean(", "alpha = tf.reduce_sum("),
-    ("ranks without ties", "(count - 1) / 2", "(count - 1)"),
+    (
+        "ranks without ties",
+        "np.sign(values[..., None] -",
+        "np.sign(1e-9 + values[..., None] -",
+    ),
     ("deletion from the lowest", "(ties, -scores)", "(ties, scores)"),
     (
         "deletion of background",
@@ -46,6 +58,11 @@ FAULTS = [
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
     ("windows that overlap", "columns + 6], 2)", "columns + 3], 2)"),
     ("ink of the wrong window", "corners = 4 * np", "corners = 4 + 4 * np"),
+    (
+        "another digit's box",
+        "np.diagonal(right, axis1",
+        "np.diagonal(right[:, ::-1], axis1",
+    ),
 ]
 
 

@@ -76,17 +76,23 @@ def refused(functions, picture, reason, **choice):
         functions.explain(picture, None, None, **choice)
 
 
-def test_files_that_cannot_be_read_are_named(functions, tmp_path):
+def test_files_that_cannot_be_read_are_refused_by_pillow_with_the_reason(
+    functions, tmp_path
+):
+    def unreadable(path, reason):
+        with pytest.raises(OSError, match=reason):
+            functions.explain(path, None, None)
+
     broken = tmp_path / "broken.png"
-    refused(functions, tmp_path / "missing.png", "Cannot read .*missing.png")
+    unreadable(tmp_path / "missing.png", "No such file.*missing.png")
     broken.write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    refused(functions, broken, "Cannot read .*broken.png")
+    unreadable(broken, "cannot identify image file .*broken.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99), np.uint8)).save(
         broken
     )
     broken.write_bytes(broken.read_bytes()[:2_000])
-    refused(functions, broken, "Cannot read .*broken.png")
-    refused(functions, tmp_path, "Cannot read")
+    unreadable(broken, "truncated")
+    unreadable(tmp_path, "Is a directory")
 
 
 @pytest.mark.parametrize(

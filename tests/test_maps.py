@@ -84,7 +84,7 @@ def check_order_of_resizing(functions, shape):
     size = (4 * features.shape[1], 4 * features.shape[2])
     slow = functions.class_activation_map(features[0], logits, weights, size)
     maps = functions.class_activation_maps(features, weights)
-    fast = functions.pick(maps[:1], [[logits.argmax()]], size)[0, 0]
+    fast = functions.resize(maps[:1, ..., logits.argmax()], size)[0]
     assert slow.shape == fast.shape == size
     assert np.abs(slow - fast).max() <= 1e-5 * terms(features, weights)
 
@@ -93,8 +93,7 @@ def check_resizing_keeps_the_mean(functions, shape):
     features, weights, _ = drawn(shape)
     maps = loops(features, weights).astype(np.float32)
     size = (4 * maps.shape[1], 4 * maps.shape[2])
-    every = [range(maps.shape[3])] * len(maps)
-    resized = functions.pick(maps, every, size).mean(axis=(2, 3))
+    resized = functions.resize(np.moveaxis(maps, -1, 1), size).mean(axis=(2, 3))
     error = np.abs(resized - maps.mean(axis=(1, 2))).max()
     assert error <= 1e-5 * terms(features, weights)
 
@@ -121,10 +120,12 @@ def check_margin(functions, shape):
     features, weights, bias = drawn(shape)
     maps = functions.class_activation_maps(features, weights)
     logits = pooled_logits(features, weights, bias)
-    contrast = functions.logits_from_maps(maps[..., [0]] - maps[..., [1]], 0)[:, 0]
-    margin = logits[:, 0] - logits[:, 1]
+    pairs = [[0, 1]] * len(maps)
+    means = functions.contrast(maps, pairs).mean(axis=(1, 2))
+    margins = functions.contrast(logits, pairs)
+    assert np.array_equal(margins, logits[:, 0] - logits[:, 1])
     scale = terms(features, weights) + np.abs(bias).max()
-    assert np.abs(contrast + bias[0] - bias[1] - margin).max() <= 1e-12 * scale
+    assert np.abs(means + bias[0] - bias[1] - margins).max() <= 1e-12 * scale
 
 
 def check_grad_cam_of_the_logit(functions, shape):
@@ -215,9 +216,11 @@ def test_shapes_that_do_not_fit_are_refused_with_both_shapes(functions):
 def test_pick_takes_each_image_s_own_classes_in_their_order(functions):
     maps = np.random.default_rng(0).normal(size=(3, 7, 7, 10)).astype(np.float32)
     classes = np.array([[1, 9], [4, 0], [2, 2]])
-    found = functions.pick(maps, classes, (7, 7))
+    found = functions.pick(maps, classes)
+    logits = functions.pick(maps[:, 0, 0], classes)
     for n, d in np.ndindex(3, 2):
         assert np.array_equal(found[n, d], maps[n, :, :, classes[n, d]])
+        assert logits[n, d] == maps[n, 0, 0, classes[n, d]]
 
 
 def check_rank_correlation(functions, values, seed):
@@ -261,7 +264,7 @@ def test_the_model_s_feature_maps_give_its_logits_by_the_original_s_formula(func
     columns = tf.reshape(tf.gather(tf.transpose(weights), labels), (-1, 128, 1))
     original = tf.reshape(tf.matmul(matrix, columns), (-1, 28, 28)).numpy()
     maps = functions.class_activation_maps(features, weights)
-    found = functions.pick(maps, labels[:, None])[:, 0]
+    found = functions.resize(maps[range(3), :, :, labels])
     assert np.allclose(found, original, atol=1e-4)
     means = original.mean(axis=(1, 2)) + bias[labels]
     assert np.allclose(means, logits.max(axis=1), atol=1e-4)
