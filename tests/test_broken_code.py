@@ -26,8 +26,8 @@ FAULTS = [
     ("the other class of a pair", "return first - second", "return second - first"),
     (
         "always the first class",
-        "(values, classes, axis",
-        "(values, 0 * np.array(classes), axis",
+        "..., classes]",
+        "..., 0 * np.array(classes)]",
     ),
     ("softmax in Grad-CAM", "tf.gather(score(", "tf.gather(tf.nn.softmax("),
     ("the logit in Grad-CAM", "tf.gather(score(", "tf.gather(tf.identity("),
@@ -56,7 +56,7 @@ FAULTS = [
     ("a threshold by half", "maps > threshold *", "maps > threshold / 2 *"),
     ("an IoU of one third", ".numpy() >= 0.5", ".numpy() >= 1 / 3"),
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
-    ("windows that overlap", "columns + 6], 2)", "columns + 3], 2)"),
+    ("windows that overlap", "corners + 6])", "corners + 3])"),
     ("ink of the wrong window", "corners = 4 * np", "corners = 4 + 4 * np"),
     (
         "another digit's box",

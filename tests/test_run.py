@@ -27,7 +27,7 @@ def test_the_grid_has_nine_titled_maps_on_one_zero_centred_scale(full_run):
     assert len(limits) == 1, "more than one scale in the figure"
     ((low, high),) = limits
     assert low == -high
-    assert any("evidence" in label for label in full_run.left["grid_labels"])
+    assert any("map value" in label for label in full_run.left["grid_labels"])
 
 
 def test_nine_mistakes_are_shown_and_each_is_one(full_run):
