@@ -232,7 +232,7 @@ def map_figures(functions, model, seed):
     found = [{*functions.find_digits(one, 2)[:, 0]} for one in scores]
     named = np.mean([a == {*b} for a, b in zip(found, classes)])
     drawn = [functions.map_boxes(located, t / 10) for t in range(10)]
-    boxed = max(functions.right_boxes(one, boxes)[0].mean() for one in drawn)
+    boxed = max(functions.right_boxes(one, boxes).mean() for one in drawn)
     return functions.hits(functions.peaks(located), boxes).mean(), named, boxed
 
 

@@ -54,14 +54,14 @@ FAULTS = [
         "np.where(n, n, n.max()).argmin() + 1",
     ),
     ("a threshold by half", "maps > threshold *", "maps > threshold / 2 *"),
-    ("an IoU of one third", ".numpy() >= 0.5", ".numpy() >= 1 / 3"),
+    ("an IoU of one half is too little", "axis2=2) >= 0.5", "axis2=2) > 0.5"),
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
     ("windows that overlap", "corners + 6])", "corners + 3])"),
     ("ink of the wrong window", "corners = 4 * np", "corners = 4 + 4 * np"),
     (
         "another digit's box",
-        "np.diagonal(right, axis1",
-        "np.diagonal(right[:, ::-1], axis1",
+        "np.diagonal(shares, axis1",
+        "np.diagonal(shares[:, ::-1], axis1",
     ),
 ]
 
