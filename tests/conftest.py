@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
-# Runs after the cell that defines `show` and keeps the figures that it shows.
+# Goes behind the definition of `show` and keeps the figures that it shows.
 KEEP_FIGURES = """
 _figures = {}
 def show(figure, alt, _show=show, **where):
@@ -97,10 +97,9 @@ def run_notebook(
     if change:
         change(notebook)
     if probe:
-        shows = [
-            i for i, cell in enumerate(notebook.cells) if "def show(" in cell.source
-        ]
-        notebook.cells.insert(shows[0] + 1, nbformat.v4.new_code_cell(KEEP_FIGURES))
+        for cell in notebook.cells:
+            if "def show(" in cell.source:
+                cell.source += KEEP_FIGURES
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:
         (folder / "tests" / "data").mkdir(parents=True, exist_ok=True)
