@@ -174,7 +174,7 @@ def train(functions, seed=1, epochs=None, watched=5_000):
 def measure_training(rounds=3):
     """The notebook's training against the article's 10,000 steps, side by side.
 
-    The median of rounds: a shared machine is slower at times, and then for both.
+    The median of rounds: the training, unlike the steps, is slower at times.
     """
     functions, trainings, shares = load_functions(), [], []
     steps = [article_seconds(functions)]

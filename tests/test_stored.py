@@ -18,6 +18,10 @@ def prose(notebook):
     return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip()]
+
+
 def test_outputs_come_from_one_clean_run(stored):
     cells = code_cells(stored)
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
@@ -98,7 +102,7 @@ def test_the_shares_of_the_prose_are_those_that_the_output_gives_their_names(sto
 def test_the_notebook_keeps_to_its_size(stored):
     """Few cells, most of them short: if it does not fit, the lesson has too much."""
     cells = code_cells(stored)
-    lines = [sum(map(bool, map(str.strip, c.source.splitlines()))) for c in cells]
+    lines = [len(code_lines(cell)) for cell in cells]
     assert len(cells) <= 45
     assert statistics.median(lines) <= 8
     assert sum(lines) <= 520
@@ -108,7 +112,7 @@ def test_every_code_cell_has_prose_before_it_and_at_most_twenty_lines(stored):
     for before, cell in zip(stored.cells, stored.cells[1:]):
         if cell.cell_type == "code":
             assert before.cell_type == "markdown"
-            lines = [line for line in cell.source.splitlines() if line.strip()]
+            lines = code_lines(cell)
             assert len(lines) <= 20, lines[0]
 
 
