@@ -150,6 +150,13 @@ def test_canvases_depend_on_the_seed_alone(functions, mnist):
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.parametrize("side, digits", [(64, 3), (100, 6), (400, 11)])
+def test_more_digits_than_a_canvas_holds_are_refused(functions, mnist, side, digits):
+    """They would be laid out again and again, for ever, or be of no class."""
+    with pytest.raises(AssertionError, match="too many"):
+        functions.make_canvases(mnist["x_test"], mnist["y_test"], 1, 1, side, digits)
+
+
 def test_the_digits_named_first_are_not_placed_first(functions, mnist):
     """Every corner of a canvas is used: the layout gives no place away."""
     boxes = functions.make_canvases(mnist["x_test"], mnist["y_test"], 300, 1)[2]
