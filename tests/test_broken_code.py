@@ -57,7 +57,7 @@ FAULTS = [
     ("an IoU of one half is too little", "axis2=2) >= 0.5", "axis2=2) > 0.5"),
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
     ("windows that overlap", "corners + 6])", "corners + 3])"),
-    ("ink of the wrong window", "corners = 4 * np", "corners = 4 + 4 * np"),
+    ("ink of the wrong window", "np.tile(4 * np", "np.tile(4 + 4 * np"),
     (
         "another digit's box",
         "np.diagonal(shares, axis1",
