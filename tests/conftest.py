@@ -34,7 +34,7 @@ PROBE = """
 import json as _json
 def _panels(figure):
     return [p for p in figure.axes if p.get_title()]
-grid_figure = _figures["Class activation maps of nine test digits"]
+grid_figure = _figures["The maps of nine test digits"]
 mistakes_figure = _figures["Contrast maps of the nine most confident mistakes"]
 def _means(measured):
     return {str(name): float(values.mean()) for name, values in measured.items()}

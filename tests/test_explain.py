@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +141,14 @@ def test_a_hairline_stays_a_stroke(functions):
     image[20:280, 30] = 255
     digit = functions.to_digit(functions.read_picture(image))
     assert (digit > 100).any(axis=1).sum() == 20 and (digit > 0).any(axis=0).sum() == 1
+
+
+def test_a_thin_pen_on_a_large_sheet_is_as_white_as_a_thick_one(functions):
+    """Shrinking mixes thin strokes with the paper; the digit is stretched again."""
+    image = Image.new("L", (200, 200), "white")
+    ImageDraw.Draw(image).line([(50, 40), (150, 40), (80, 170)], fill=0, width=2)
+    digit = functions.to_digit(functions.read_picture(np.array(image)))
+    assert digit.max() == 255 and (digit > 100).sum() > 25
 
 
 def test_explain_shows_the_class_and_the_rival_that_were_chosen(

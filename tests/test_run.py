@@ -55,7 +55,8 @@ def test_accuracy_on_the_test_set_of_ten_thousand(full_run):
 def test_contrast_is_ahead_of_every_baseline_with_bands_apart(full_run):
     bands = full_run.left["deletion"]
     lowest = bands.pop("contrast")[0]
-    assert set(bands) == {"other classes", "brightest", "random", "reverse"}
+    by_chance = {"random", "random patches"}
+    assert set(bands) == by_chance | {"other classes", "brightest", "reverse"}
     for name, (_, high) in bands.items():
         assert lowest > high, name
 

@@ -89,7 +89,13 @@ def test_the_shares_of_the_prose_are_those_that_the_output_gives_their_names(sto
     deletion = printed.split("class changed after 30% of the ink:\n")[1]
     found = {
         name: re.search(rf"(?m)^{name}: {share}", deletion).group(1)
-        for name in ("contrast", "other classes", "brightest", "random", "reverse")
+        for name in (
+            "contrast",
+            "other classes",
+            "random patches",
+            "brightest",
+            "random",
+        )
     }
     assert told.group(1) == found.pop("contrast")
     assert told.group(2) == max(found.values(), key=lambda x: float(x[:-1]))
