@@ -21,12 +21,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
-# Goes behind the definition of `show` and keeps the figures that it shows.
+# Goes behind the definition of `figure_png` and keeps the figures that it draws.
 KEEP_FIGURES = """
 _figures = {}
-def show(figure, alt, _show=show, **where):
-    _figures[alt] = figure
-    _show(figure, alt, **where)
+def _keep(figure):
+    _figures[figure.get_label()] = figure
+    return figure_png(figure)
+formatters["image/png"].for_type(plt.Figure, _keep);
 """
 
 # Runs after the notebook's last cell and writes down what the tests ask for.
@@ -35,9 +36,7 @@ import json as _json
 def _panels(figure):
     return [p for p in figure.axes if p.get_title()]
 grid_figure = _figures["The maps of nine test digits"]
-mistakes_figure = _figures["Contrast maps of the nine most confident mistakes"]
-def _means(measured):
-    return {str(name): float(values.mean()) for name, values in measured.items()}
+mistakes_figure = _figures["The nine most confident mistakes"]
 _json.dump({
     "panels": [p.get_title() for p in _panels(grid_figure)],
     "panel_images": [len(p.images) for p in _panels(grid_figure)],
@@ -45,13 +44,6 @@ _json.dump({
     "palettes": [i.cmap.name for p in _panels(grid_figure) for i in p.images],
     "grid_labels": [p.get_xlabel() + p.get_ylabel() for p in grid_figure.axes],
     "mistake_panels": [p.get_title() for p in _panels(mistakes_figure)],
-    "accuracy": float((predicted == test_labels).mean()),
-    "deletion": {n: interval(v[:, 3]).tolist() for n, v in deletion_changes.items()},
-    "changed": {n: float(v[:, 3].mean()) for n, v in deletion_changes.items()},
-    "pointing": _means(pointing),
-    "naming": _means(naming),
-    "boxes": _means(box_shares),
-    "patches": _means(patches),
     "weights": [float(abs(w).sum()) for w in model.get_weights()],
 }, open("probe.json", "w"))
 model.save("model.keras")
@@ -98,7 +90,7 @@ def run_notebook(
         change(notebook)
     if probe:
         for cell in notebook.cells:
-            if "def show(" in cell.source:
+            if "def figure_png(" in cell.source:
                 cell.source += KEEP_FIGURES
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:
@@ -201,6 +193,12 @@ def load_functions(changes=()):
     return SimpleNamespace(**namespace)
 
 
+def explainer_of(functions, model):
+    """A network on the model's layers: images -> feature maps and logits."""
+    feature_maps = model.get_layer("feature_maps").output
+    return functions.keras.Model(model.input, [feature_maps, model.output])
+
+
 def load_mnist():
     """The four bundled arrays."""
     import numpy as np
@@ -217,6 +215,16 @@ def functions():
 @pytest.fixture(scope="session")
 def mnist():
     return load_mnist()
+
+
+def reported(notebook):
+    """What the notebook's `report` has printed: name -> mean, low, high; 1 for 100%."""
+    found, number = {}, r"([+-]?\d+\.\d+)(%?)"
+    line = rf"(?m)^(.+): {number} \(95% interval {number} to {number}\)$"
+    for name, *values in re.findall(line, text_of(notebook)):
+        pairs = zip(values[::2], values[1::2])
+        found[name] = [float(x) / (100 if unit else 1) for x, unit in pairs]
+    return found
 
 
 def text_of(notebook):

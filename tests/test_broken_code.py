@@ -40,13 +40,13 @@ FAULTS = [
     ("deletion from the lowest", "(ties, -scores)", "(ties, scores)"),
     (
         "deletion of background",
-        "np.where(flat > 0, scores",
-        "np.where(flat >= 0, scores",
+        "np.where(images > 0, scores",
+        "np.where(images >= 0, scores",
     ),
     ("windows of six cells", "(maps, 7, 1,", "(maps, 6, 1,"),
     ("windows without bias", '"VALID").numpy() + bias', '"VALID").numpy()'),
     ("a box turned round", "[top, left, bottom,", "[left, top, bottom,"),
-    ("hits below the box", "(y < bottom)", "(y <= bottom)"),
+    ("hits below the box", "(places < boxes", "(places <= boxes"),
     ("peaks of the lowest", "flat.argmax(axis=2)", "flat.argmin(axis=2)"),
     (
         "the smallest component",
@@ -57,7 +57,7 @@ FAULTS = [
     ("an IoU of one half is too little", "axis2=2) >= 0.5", "axis2=2) > 0.5"),
     ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
     ("windows that overlap", "corners + 6])", "corners + 3])"),
-    ("ink of the wrong window", "np.tile(4 * np", "np.tile(4 + 4 * np"),
+    ("ink of the wrong window", "np.tile(4 * peaks", "np.tile(4 + 4 * peaks"),
     (
         "another digit's box",
         "np.diagonal(shares, axis1",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import explainer_of
 from PIL import Image, ImageDraw
 
 
@@ -11,7 +12,7 @@ def trained(functions, full_run):
     keras = functions.keras
     model = keras.models.load_model(full_run.folder / "model.keras")
     weights = model.get_layer("logits").get_weights()[0]
-    return functions.make_explainer(model), weights
+    return explainer_of(functions, model), weights
 
 
 def logits_of(functions, trained, pictures):
@@ -152,19 +153,15 @@ def test_a_thin_pen_on_a_large_sheet_is_as_white_as_a_thick_one(functions):
 
 
 def test_explain_shows_the_class_and_the_rival_that_were_chosen(
-    functions, trained, mnist, monkeypatch
+    functions, trained, mnist
 ):
-    shown = []
+    def titles(**choice):
+        functions.explain(mnist["x_test"][0], *trained, **choice)
+        return [panel.get_title() for panel in functions.plt.gcf().axes]
 
-    def keep(figure, alt):
-        shown.append([panel.get_title() for panel in figure.axes])
-
-    monkeypatch.setitem(functions.explain.__globals__, "show", keep)
-    image, (explainer, weights) = mnist["x_test"][0], trained
-    functions.explain(image, explainer, weights)
-    functions.explain(image, explainer, weights, class_index=2, rival=3)
-    assert shown[0][0] == "predicted 7" and shown[0][1].startswith("map of 7 (")
-    assert shown[1][1].startswith("map of 2 (") and shown[1][2] == "contrast 2 − 3"
+    by_default, chosen = titles(), titles(class_index=2, rival=3)
+    assert by_default[0] == "predicted 7" and by_default[1].startswith("map of 7 (")
+    assert chosen[1].startswith("map of 2 (") and chosen[2] == "contrast 2 − 3"
 
 
 @pytest.mark.parametrize("choice", [10, -1, 2.5, "3"])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import explainer_of
 from scipy import ndimage
 
 
@@ -35,8 +36,8 @@ def check_hits(functions):
     boxes = np.array([[[2, 3, 5, 5]] * 4])
     found = functions.hits(functions.peaks(maps), boxes)
     assert found.tolist() == [[True, False, True, False]]
-    assert functions.hits((2, 3), boxes).all()
-    assert not functions.hits((2, 5), boxes).any()
+    assert functions.hits(np.array([2, 3]), boxes).all()
+    assert not functions.hits(np.array([2, 5]), boxes).any()
 
 
 def check_map_boxes(functions):
@@ -68,6 +69,28 @@ def check_windows(functions):
         assert np.allclose(found[:, y, x], expected, atol=1e-5)
 
 
+def test_a_window_is_the_mean_over_the_inner_cells_of_the_crop_around_it(functions):
+    """Cut out with 8 pixels more on each side, 44×44, its 7×7 cells see all they need.
+
+    Of the bare tile, 28×28, they see less: there the network pads its own border.
+    """
+    functions.keras.utils.set_random_seed(1)
+    explainer = explainer_of(functions, functions.build_model())
+    weights, bias = explainer.get_layer("logits").get_weights()
+    canvas = np.random.default_rng(1).integers(0, 256, (1, 64, 64), np.uint8)
+
+    def maps(images):
+        features, _ = functions.run(explainer, images)
+        return functions.class_activation_maps(features, weights)
+
+    window = functions.windows(maps(canvas), bias)[:, 5, 5]  # from pixel (20, 20)
+    inner = maps(canvas[:, 12:56, 12:56])[:, 2:9, 2:9]
+    bare = maps(canvas[:, 20:48, 20:48])
+    assert np.allclose(window, functions.logits_from_maps(inner, bias), atol=1e-4)
+    gap = np.abs(window - functions.logits_from_maps(bare, bias)).max()
+    assert gap > 100 * 1e-4
+
+
 def check_find_digits(functions):
     """The best window, then the best of those that do not overlap it, and so on."""
     scores = np.zeros((12, 12, 10))
@@ -77,14 +100,14 @@ def check_find_digits(functions):
     assert functions.find_digits(scores, 2).tolist() == [[7, 2, 3], [0, 2, 9]]
 
 
-def check_window_boxes(functions):
+def check_ink_boxes(functions):
     """The ink of the window whose score is the highest for the class."""
     canvases = np.zeros((1, 64, 64), np.uint8)
     canvases[0, 10:20, 12:18] = 255
     canvases[0, 29:31, 20:22] = 255  # rows below the window, so not in its box
     scores = np.zeros((1, 10, 10, 10), np.float32)
     scores[0, 0, 2, 5] = 1  # the window from pixel (0, 8)
-    found = functions.window_boxes(canvases, scores, np.array([[5]]))
+    found = functions.ink_boxes(canvases, scores, np.array([[5]]))
     assert found.tolist() == [[[10, 12, 20, 18]]]
 
 
@@ -111,7 +134,7 @@ CHECKS = [
     check_map_boxes,
     check_windows,
     check_find_digits,
-    check_window_boxes,
+    check_ink_boxes,
     check_delete_ink,
 ]
 
