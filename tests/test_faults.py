@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -158,6 +159,16 @@ def test_training_again_after_an_interrupt_gives_the_same_weights(
         weights()
     for before, after in zip(undisturbed, weights()):
         assert (before == after).all()
+
+
+def test_a_tensorflow_that_is_too_old_is_refused():
+    lines = code_cells(read_notebook())[0].source.splitlines()
+    (check,) = (line for line in lines if line.startswith("assert"))
+    for version in ("2.20.0", "2.21.0", "3.0.0"):
+        exec(check, {"tf": SimpleNamespace(__version__=version)})
+    for version in ("1.15.5", "2.9.1", "2.19.1"):
+        with pytest.raises(AssertionError, match="needs TensorFlow 2.20"):
+            exec(check, {"tf": SimpleNamespace(__version__=version)})
 
 
 @pytest.mark.parametrize(
