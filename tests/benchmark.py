@@ -108,7 +108,7 @@ def measure_maps():
     """Maps of all ten classes of all test images, two ways, and the forward pass."""
     functions, images = load_functions(), load_mnist()["x_test"]
     tf, model = functions.tf, functions.build_model()
-    explainer = explainer_of(functions, model)
+    explainer = explainer_of(model)
     features, _ = functions.run(explainer, images)
     weights = model.get_layer("logits").get_weights()[0]
     parts = [features[i : i + 250] for i in range(0, len(features), 250)]
@@ -234,7 +234,7 @@ def map_figures(functions, model, seed):
     images, labels = split()[1]
     canvases, classes, boxes = functions.make_canvases(images, labels, 300, seed)
     weights, bias = model.get_layer("logits").get_weights()
-    explainer = explainer_of(functions, model)
+    explainer = explainer_of(model)
     maps, evidence = functions.search(explainer, canvases, weights)
     located = functions.locate(evidence, classes)
     scores = functions.score_windows(maps, evidence, bias)

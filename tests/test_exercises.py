@@ -1,8 +1,12 @@
 """The answers to the exercises, run where the reader stands: after the last cell."""
 
-from conftest import QUICK, run_notebook
+import inspect
 
-ANSWERS = """
+from conftest import QUICK, explainer_of, run_notebook
+
+ANSWERS = (
+    inspect.getsource(explainer_of)
+    + """
 explain(test_images[0], explainer, class_weights, class_index=2)  # exercise 1
 
 too_early = keras.Model(model.input, model.get_layer("feature_maps").input)  # 2
@@ -33,8 +37,7 @@ finer = "MaxPooling2D(2 if name == 'block_1' else 1, name=name)"  # 6
 assert pooling in source
 exec(source.replace(pooling, finer))
 model, _ = train(train_images, train_labels, held_out, *recipe)
-outputs = [model.get_layer("feature_maps").output, model.output]
-fine_features, fine_logits = run(keras.Model(model.input, outputs), test_images[:50])
+fine_features, fine_logits = run(explainer_of(model), test_images[:50])
 assert fine_features.shape == (50, 14, 14, 128)
 fine_weights, fine_bias = model.get_layer("logits").get_weights()
 fine_maps = class_activation_maps(fine_features, fine_weights)
@@ -44,8 +47,7 @@ flattened = source.replace("None, None, 1)", "28, 28, 1)", 1)  # 7
 pooling = "GlobalAveragePooling2D()"
 exec(flattened.replace(pooling, "Reshape((7 * 7 * 128,))"))
 model, _ = train(train_images, train_labels, held_out, *recipe)
-outputs = [model.get_layer("feature_maps").output, model.output]
-flat_features, flat_logits = run(keras.Model(model.input, outputs), test_images[:50])
+flat_features, flat_logits = run(explainer_of(model), test_images[:50])
 flat_weights, flat_bias = model.get_layer("logits").get_weights()
 places = flat_weights.reshape(7, 7, 128, 10)
 flat_maps = np.einsum("nyxk,yxkc->nyxc", flat_features, places)
@@ -53,6 +55,7 @@ assert np.abs(flat_maps.sum(axis=(1, 2)) + flat_bias - flat_logits).max() < 1e-3
 
 train(255 - train_images, train_labels, held_out, *recipe)  # 8: other arrays
 """
+)
 
 
 def test_the_answers_that_need_no_network_work_as_written(tmp_path):

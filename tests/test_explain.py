@@ -12,7 +12,7 @@ def trained(functions, full_run):
     keras = functions.keras
     model = keras.models.load_model(full_run.folder / "model.keras")
     weights = model.get_layer("logits").get_weights()[0]
-    return explainer_of(functions, model), weights
+    return explainer_of(model), weights
 
 
 def logits_of(functions, trained, pictures):

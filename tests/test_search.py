@@ -75,7 +75,7 @@ def test_a_window_is_the_mean_over_the_inner_cells_of_the_crop_around_it(functio
     Of the bare tile, 28×28, they see less: there the network pads its own border.
     """
     functions.keras.utils.set_random_seed(1)
-    explainer = explainer_of(functions, functions.build_model())
+    explainer = explainer_of(functions.build_model())
     weights, bias = explainer.get_layer("logits").get_weights()
     canvas = np.random.default_rng(1).integers(0, 256, (1, 64, 64), np.uint8)
 
