@@ -4,9 +4,11 @@ Prints the rows of Markdown tables. The sections, with what they take on two cor
 
   maps      maps of all test images, two ways, beside the forward pass (a minute)
   training  the notebook's training beside the article's steps (five minutes)
-  notebook  the headless run: its time, its memory; the explorer's time (five)
+  notebook  the headless run: its time, its memory (five)
+  page      the live page: its size, its time a stroke (a minute)
   recipes   accuracy and maps: the recipe, variants, the article's (fifteen minutes)
   article   the article's 10,000 steps in full, with both heads (half an hour)
+  sweeps    what part 7 chose, on held-out canvases (ten)
   seeds     the default run for five seeds (a quarter of an hour)
 
 All but `article` run if none is named. The test images are read by `seeds` alone; every
@@ -22,8 +24,8 @@ import time
 from pathlib import Path
 
 import psutil
+
 from conftest import (
-    QUICK,
     explainer_of,
     load_functions,
     load_mnist,
@@ -31,24 +33,37 @@ from conftest import (
     reported,
     run_notebook,
 )
+from sweep_search import sweep
+from test_doubt import shares_of
 
 SEEDS = (1, 2, 3, 4, 5)  # fixed before any of them was run
 TRIALS = 1  # trainings of each recipe, of which the means are given
 
-DROPOUT = "x = keras.layers.Dropout(0.3, noise_shape=(None, None, None, 1))(x)"
-CONVOLVE = "x = keras.layers.Conv2D(filters, 5, **how)(x)"
-NORMALISED = """how |= {"activation": None, "use_bias": False}
-        x = keras.layers.Conv2D(filters, 5, **how)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        x = keras.layers.ReLU()(x)"""
-LOSS = "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
-SMOOTH = """def loss(labels, logits):
-        one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), 10)
-        settings = {"from_logits": True, "label_smoothing": 0.1}
-        return keras.losses.categorical_crossentropy(one_hot, logits, **settings)"""
+DROPOUT = "model.add(layers.Dropout(dropout, noise_shape=one_for_all_maps))"
+NORMALISED = [
+    (
+        f"model.add(convolution({filters}))",
+        f"""layer = convolution({filters})
+    layer.activation, layer.use_bias = keras.activations.linear, False
+    model.add(layer)
+    model.add(layers.BatchNormalization(momentum=0.9))
+    model.add(layers.ReLU())""",
+    )
+    for filters in (32, 128)
+]
+LOSS = "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
+SMOOTH = """loss=lambda labels, logits: keras.losses.categorical_crossentropy(
+            keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), 10),
+            logits,
+            from_logits=True,
+            label_smoothing=0.1,
+        )"""
 FLATTEN = [
     ("keras.Input((None, None, 1))", "keras.Input((28, 28, 1))"),
-    ("keras.layers.GlobalAveragePooling2D()", "keras.layers.Reshape((7 * 7 * 128,))"),
+    (
+        'layers.GlobalAveragePooling2D(name="pooling")',
+        'layers.Flatten(name="pooling")',
+    ),
 ]
 
 # what differs from the notebook's recipe, and what stands in its code instead
@@ -56,11 +71,11 @@ VARIANTS = {
     "the notebook's recipe": [],
     "without dropout of cells": [(DROPOUT, "pass")],
     "with label smoothing 0.1": [(LOSS, SMOOTH)],
-    "with batch normalisation": [(CONVOLVE, NORMALISED)],
+    "with batch normalisation": NORMALISED,
     "start: normal, deviation 1": [
         ('"he_normal"', "keras.initializers.RandomNormal(stddev=1)")
     ],
-    "beta_2 at its default, 0.999": [("beta_2=0.98", "beta_2=0.999")],
+    "beta_2 at its default, 0.999": [(", beta_2=0.98", "")],
     "constant rate 0.001": [
         ("keras.optimizers.Adam(rate,", "keras.optimizers.Adam(1e-3,")
     ],
@@ -107,7 +122,7 @@ def split():
 def measure_maps():
     """Maps of all ten classes of all test images, two ways, and the forward pass."""
     functions, images = load_functions(), load_mnist()["x_test"]
-    tf, model = functions.tf, functions.build_model()
+    tf, model = functions.tf, functions.build_model(parameters()["DROPOUT"])
     explainer = explainer_of(model)
     features, _ = functions.run(explainer, images)
     weights = model.get_layer("logits").get_weights()[0]
@@ -170,12 +185,14 @@ def train(functions, seed=1, epochs=None, watched=5_000):
     watched: how many of the held-out images are looked at; the notebook's are 500.
     """
     chosen, (training, held_out) = parameters(), split()
-    held_out = held_out[0][:watched, ..., None], held_out[1][:watched]
+    held_out = held_out[0][:watched], held_out[1][:watched]
     recipe = chosen["BATCH_SIZE"], chosen["PEAK_LEARNING_RATE"]
     epochs = epochs or chosen["EPOCHS"]
+    functions.tf.config.experimental.enable_op_determinism()
+    functions.keras.utils.set_random_seed(seed)
+    model = functions.build_model(chosen["DROPOUT"])
     with contextlib.redirect_stdout(sys.stderr):  # its progress is no part of the table
-        model, history = functions.train(*training, held_out, seed, epochs, *recipe)
-        print()  # ends the line of its progress
+        history = functions.train(model, *training, held_out, epochs, *recipe, seed)
     return model, history["val_accuracy"]
 
 
@@ -198,52 +215,59 @@ def measure_training(rounds=3):
     row("the notebook's training", f"{statistics.median(trainings):.0f} s, {share}")
 
 
-EXPLORER = """
-import json as _json, statistics as _statistics, time as _time
-_times = []
-for _i in range(21):
-    _start = _time.perf_counter()
-    _which = test_images[_i], test_maps[_i], test_logits[_i], f"a {test_labels[_i]}, "
-    display(draw_digit(*_which), display_id="timed")
-    plt.close()
-    _times.append(_time.perf_counter() - _start)
-_json.dump(_statistics.median(_times[1:]), open("probe.json", "w"))
-"""
-
-
 def measure_notebook():
-    """Time and peak resident memory of a headless run; the explorer's time a move."""
+    """Time and peak resident memory of a headless run."""
     article = article_seconds(load_functions())
     with tempfile.TemporaryDirectory() as folder:
-        run = run_notebook(Path(folder), probe=None)
-        quick = run_notebook(Path(folder) / "quick", QUICK, probe=EXPLORER)
-    for done in (run, quick):
-        if done.process.returncode:
-            sys.exit(done.process.stderr[-2000:])
+        run = run_notebook(Path(folder), probe=None, watch_figures=False)
+    if run.process.returncode:
+        sys.exit(run.process.stderr[-2000:])
     share = (
         f"{run.seconds / article:.2f} of the article's 10,000 steps ({article:.0f} s)"
     )
     row("headless run of the notebook", f"{run.seconds:.0f} s, {share}")
     row("peak memory, all processes", f"{run.peak / 1e9:.2f} GB")
-    row("the explorer's time a move", f"{1000 * quick.left:.0f} ms")
+
+
+def measure_page():
+    """The live page of the stored outputs: its size, its time a stroke."""
+    import test_live_page as live_page
+
+    html = live_page.live_html(read_notebook())
+    row("the live page in the file", f"{len(html) / 1000:.0f} kB")
+    with tempfile.TemporaryDirectory() as folder, live_page.open_browser() as browser:
+        path = live_page.save_as_html(read_notebook(), Path(folder))
+        with live_page.offline(browser) as context:
+            _, live = live_page.open_live(context, path)
+            for size in (28, 64):
+                taken = live_page.milliseconds_a_stroke(live, size)
+                row(f"the live page's time a stroke, {size}×{size}", f"{taken:.1f} ms")
+
+
+def measure_sweeps():
+    """What part 7 chose, on canvases of held-out digits."""
+    functions = load_functions()
+    model, _ = train(functions, parameters()["SEED"])
+    weights, bias = model.get_layer("logits").get_weights()
+    sweep(functions, explainer_of(model), weights, bias, *split()[1])
 
 
 def map_figures(functions, model, seed):
-    """Pointing, naming and boxes on 300 canvases of held-out digits."""
+    """Pointing, naming and the map's boxes on 300 canvases of held-out digits.
+
+    The threshold is the notebook's, frozen.
+    """
     np = functions.np
-    images, labels = split()[1]
-    canvases, classes, boxes = functions.make_canvases(images, labels, 300, seed)
+    canvases, classes, boxes = functions.make_canvases(*split()[1], 300, seed)
     weights, bias = model.get_layer("logits").get_weights()
-    explainer = explainer_of(model)
-    maps, evidence = functions.search(explainer, canvases, weights)
-    located = functions.locate(evidence, classes)
-    scores = functions.score_windows(maps, evidence, bias)
-    found = [{*functions.find_digits(one, 2)[:, 0]} for one in scores]
-    named = np.mean([a == {*b} for a, b in zip(found, classes)])
-    drawn = [functions.map_boxes(located, t / 10) for t in range(1, 10)]
-    boxed = [functions.right_boxes(one, boxes).mean() for one in drawn]
-    tell("boxes by threshold: " + ", ".join(f"{share:.1%}" for share in boxed))
-    return functions.hits(functions.peaks(located), boxes).mean(), named, max(boxed)
+    maps, evidence = functions.search(explainer_of(model), canvases, weights)
+    scene = {"canvases": canvases, "classes": classes, "boxes": boxes, "faint": 0}
+    scene |= {"maps": maps, "evidence": evidence}
+    scores = functions.window_scores(maps, evidence, bias)
+    pointed = functions.measure_pointing(scene, seed)["evidence of the class"]
+    named = functions.measure_naming(scene, scores, bias)["named by windows"]
+    boxed = functions.measure_boxes(scene, scores)[..., 0] >= 0.5
+    return np.mean(pointed), np.mean(named), np.mean(boxed)
 
 
 def measure_recipes():
@@ -308,13 +332,8 @@ def measure_seeds():
             run = run_notebook(Path(folder), {"SEED": seed}, probe=None)
         if run.process.returncode:
             sys.exit(run.process.stderr[-2000:])
-        bands = reported(run.notebook)
-        figures = {n: b[0] for n, b in bands.items() if "random head" not in n}
-        ends = {name: b[1:] for name, b in bands.items() if "by 30%" in name}
-        lowest, _ = ends.pop("class changed by 30%, contrast")
-        figures["gap between the bands"] = lowest - max(
-            high for _, high in ends.values()
-        )
+        figures = {name: mean for name, (mean, _) in reported(run.notebook).items()}
+        figures |= {name: s[0] for name, s in shares_of(run.notebook).items()}
         for name, value in figures.items():
             found.setdefault(name, []).append(value)
     row(f"seeds {', '.join(map(str, SEEDS))}", "median", "lowest", "highest", "each")
@@ -326,7 +345,8 @@ def measure_seeds():
 
 
 if __name__ == "__main__":
-    sections = ("maps", "training", "notebook", "recipes", "seeds", "article")
+    sections = ("maps", "training", "notebook", "page", "recipes", "sweeps", "seeds")
+    sections += ("article",)
     chosen = sys.argv[1:] or sections[:-1]
     if unknown := set(chosen) - set(sections):
         sys.exit(f"no section {', '.join(unknown)}: choose of {', '.join(sections)}")

@@ -21,29 +21,25 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
-# Goes behind the definition of `figure_png` and keeps the figures that it draws.
+# Goes behind the definition of `show` and notes what each figure holds.
 KEEP_FIGURES = """
-_figures = {}
-def _keep(figure):
-    _figures[figure.get_label()] = figure
-    return figure_png(figure)
-formatters["image/png"].for_type(plt.Figure, _keep)
+_figures, _show = {}, show
+def show(figure, words):
+    panels = [p for p in figure.axes if p.get_title() or p.images]
+    _figures[words] = {
+        "titles": [p.get_title() for p in panels],
+        "limits": [[i.get_clim() for i in p.images] for p in panels],
+        "palettes": [[i.cmap.name for i in p.images] for p in panels],
+        "labels": [p.get_xlabel() + p.get_ylabel() for p in figure.axes],
+    }
+    _show(figure, words)
 """
 
 # Runs after the notebook's last cell and writes down what the tests ask for.
 PROBE = """
 import json as _json
-def _panels(figure):
-    return [p for p in figure.axes if p.get_title()]
-grid_figure = _figures["The maps of nine test digits"]
-mistakes_figure = _figures["The nine most confident mistakes"]
 _json.dump({
-    "panels": [p.get_title() for p in _panels(grid_figure)],
-    "panel_images": [len(p.images) for p in _panels(grid_figure)],
-    "limits": [i.get_clim() for p in _panels(grid_figure) for i in p.images],
-    "palettes": [i.cmap.name for p in _panels(grid_figure) for i in p.images],
-    "grid_labels": [p.get_xlabel() + p.get_ylabel() for p in grid_figure.axes],
-    "mistake_panels": [p.get_title() for p in _panels(mistakes_figure)],
+    "figures": _figures,
     "weights": [float(abs(w).sum()) for w in model.get_weights()],
 }, open("probe.json", "w"))
 model.save("model.keras")
@@ -58,6 +54,22 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def tags_of(cell):
+    return cell.metadata.get("tags", [])
+
+
+def pictures_of(cell):
+    """The PNG outputs of a code cell, in base64, with their metadata."""
+    for output in cell.outputs:
+        if "image/png" in output.get("data", {}):
+            yield output.data["image/png"], output.metadata.get("image/png", {})
+
+
+def cell_named(notebook, name):
+    (cell,) = (cell for cell in notebook.cells if cell.id == name)
+    return cell
+
+
 def digest_of_code(notebook):
     """A checksum of all code cells; stored outputs carry that of their code."""
     sources = "\0".join(cell.source for cell in code_cells(notebook))
@@ -65,8 +77,17 @@ def digest_of_code(notebook):
 
 
 def set_parameters(notebook, parameters):
-    """Replace values in the notebook's parameters cell."""
-    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    """Replace values in the notebook's parameters cell.
+
+    TEST_IMAGES is none of its parameters: it leaves that many of the test images.
+    """
+    parameters = dict(parameters)
+    few = parameters.pop("TEST_IMAGES", None)
+    if few:
+        cell = cell_named(notebook, "split")
+        cell.source += f"\ntest_images = test_images[:{few}]"
+        cell.source += f"\ntest_labels = test_labels[:{few}]"
+    (cell,) = (c for c in notebook.cells if "parameters" in tags_of(c))
     for name, value in parameters.items():
         cell.source, count = re.subn(
             rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
@@ -75,7 +96,13 @@ def set_parameters(notebook, parameters):
 
 
 def run_notebook(
-    folder, parameters=None, probe=PROBE, data=True, environment=None, change=None
+    folder,
+    parameters=None,
+    probe=PROBE,
+    data=True,
+    environment=None,
+    change=None,
+    watch_figures=True,
 ):
     """Execute a copy of the notebook in folder through nbconvert, headless.
 
@@ -88,10 +115,11 @@ def run_notebook(
     set_parameters(notebook, parameters or {})
     if change:
         change(notebook)
-    if probe:
+    if watch_figures:
         for cell in notebook.cells:
-            if "def figure_png(" in cell.source:
-                cell.source += KEEP_FIGURES
+            if cell.cell_type == "code" and "def show(" in cell.source:
+                cell.source = after_definition(cell.source, "show", KEEP_FIGURES)
+    if probe:
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
     if data:
         (folder / "tests" / "data").mkdir(parents=True, exist_ok=True)
@@ -110,6 +138,13 @@ def run_notebook(
         seconds=seconds,
         peak=peak,
     )
+
+
+def after_definition(source, name, text):
+    """Put text right behind the definition of a function in the code of a cell."""
+    (node,) = (n for n in ast.parse(source).body if getattr(n, "name", "") == name)
+    lines = source.splitlines()
+    return "\n".join([*lines[: node.end_lineno], text, *lines[node.end_lineno :]])
 
 
 def watched(command, environment):
@@ -139,7 +174,14 @@ def children(family):
         return []
 
 
-QUICK = {"TRAINING_IMAGES": 2_000, "EPOCHS": 1, "DELETION_DIGITS": 50, "CANVASES": 20}
+# A short run, for what does not depend on results.
+QUICK = {
+    "TRAINING_IMAGES": 2_000,
+    "EPOCHS": 1,
+    "DELETION_DIGITS": 50,
+    "CANVASES": 20,
+    "TEST_IMAGES": 2_000,
+}
 
 
 @pytest.fixture(scope="session")
@@ -173,19 +215,22 @@ def load_functions(changes=()):
     import matplotlib
 
     matplotlib.use("Agg")
-    sources = [cell.source for cell in code_cells(read_notebook())]
+    cells = code_cells(read_notebook())
+    cells = [c for c in cells if not {"exercise", "live-page"} & set(tags_of(c))]
+    sources = [cell.source for cell in cells]
     for old, new in changes:
         assert any(old in source for source in sources), f"the notebook has no {old}"
         sources = [source.replace(old, new) for source in sources]
     namespace = {"__name__": "cam_mnist"}
-    for source in sources:
-        for node in ast.parse(re.sub(r"(?m)^%.*$", "", source)).body:
+    exec(sources[0], namespace)  # the imports
+    for source in sources[1:]:
+        for node in ast.parse(source).body:
+            kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
             constant = (
                 isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Name)
                 and isinstance(node.value, ast.Constant)
             )
-            kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
             if constant or isinstance(node, kinds):
                 code = compile(ast.Module([node], []), "cam_mnist.ipynb", "exec")
                 exec(code, namespace)
@@ -198,7 +243,7 @@ def explainer_of(model):
     import keras
 
     feature_maps = model.get_layer("feature_maps").output
-    return keras.Model(model.input, [feature_maps, model.output])
+    return keras.Model(model.inputs, [feature_maps, model.outputs[0]])
 
 
 def load_mnist():
@@ -220,10 +265,11 @@ def mnist():
 
 
 def reported(notebook):
-    """What the notebook's `report` has printed: name -> mean, low, high; 1 for 100%."""
+    """What `report` has printed: name -> mean and half-width; 1 for 100%."""
     found, number = {}, r"([+-]?\d+\.\d+)(%?)"
-    line = rf"(?m)^(.+): {number} \(95% interval {number} to {number}\)$"
-    for name, *values in re.findall(line, text_of(notebook)):
+    for name, *values in re.findall(
+        rf"(?m)^(.+): {number} ± {number}$", text_of(notebook)
+    ):
         pairs = zip(values[::2], values[1::2])
         found[name] = [float(x) / (100 if unit else 1) for x, unit in pairs]
     return found

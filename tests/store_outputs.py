@@ -1,8 +1,7 @@
 """Run the notebook and store its outputs in it: python tests/store_outputs.py
 
 For whoever changes the notebook. It stores what one clean run of the code as it stands
-has left, without the live widget (it needs a kernel; the picture beside it stays) and
-writes the README's picture.
+has left, puts the two pictures of the opening in place, and writes the README's grid.
 """
 
 import base64
@@ -10,30 +9,63 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
-from conftest import NOTEBOOK, ROOT, code_cells, digest_of_code, run_notebook
 
-with TemporaryDirectory() as folder:
-    run = run_notebook(Path(folder), probe=None)
-assert run.process.returncode == 0, run.process.stderr[-3000:]
-notebook = run.notebook
-notebook.metadata.pop("widgets", None)
-notebook.metadata["language_info"] = {"name": "python"}
-notebook.metadata["outputs_of_code"] = digest_of_code(notebook)
-for cell in code_cells(notebook):
-    cell.metadata.pop("execution", None)
-    kept = [o for o in cell.outputs if "widget-view" not in str(o.get("data"))]
-    cell.outputs = []
-    for output in kept:
-        last = cell.outputs[-1] if cell.outputs else {}
+import network_picture
+from conftest import (
+    NOTEBOOK,
+    ROOT,
+    cell_named,
+    code_cells,
+    digest_of_code,
+    load_functions,
+    load_mnist,
+    pictures_of,
+    read_notebook,
+    run_notebook,
+)
+
+SAVE = 'model.save("model.keras")'
+KEPT = "kernelspec", "language_info", "title"
+
+
+def merged(outputs):
+    """Outputs with neighbouring pieces of printed text as one."""
+    kept = []
+    for output in outputs:
+        last = kept[-1] if kept else {}
         if output.output_type == last.get("output_type") == "stream":
             last["text"] += output["text"]
         else:
-            cell.outputs.append(output)
-    for output in cell.outputs:
-        if "nine test digits" in str(output.get("metadata")):
-            picture = base64.b64decode(output.data["image/png"])
-            (ROOT / ".github" / "grid.png").write_bytes(picture)
+            kept.append(output)
+    return kept
+
+
+def attach(cell, name, picture):
+    """Attach a PNG in base64 to a Markdown cell."""
+    cell.attachments = {name: {"image/png": picture.replace("\n", "")}}
+
+
+with TemporaryDirectory() as folder:
+    before = read_notebook().metadata
+    run = run_notebook(Path(folder), probe=SAVE, watch_figures=False)
+    assert run.process.returncode == 0, run.process.stderr[-3000:]
+    functions = load_functions()
+    model = functions.keras.models.load_model(Path(folder) / "model.keras")
+
+notebook = run.notebook
+notebook.cells.pop()  # the one that saved the model
+notebook.metadata = nbformat.from_dict({k: before[k] for k in KEPT if k in before})
+notebook.metadata["outputs_of_code"] = digest_of_code(notebook)
+for cell in code_cells(notebook):
+    cell.metadata.pop("execution", None)
+    cell.outputs = merged(cell.outputs)
+
+((the_sum, _),) = pictures_of(cell_named(notebook, "the-sum"))
+attach(cell_named(notebook, "opening"), "the-sum.png", the_sum)
+network = network_picture.draw(functions, model, load_mnist()["x_test"][4])
+network = base64.b64encode(network).decode()
+attach(cell_named(notebook, "part-1"), "network.png", network)
+((grid, _),) = pictures_of(cell_named(notebook, "grid"))
+(ROOT / ".github" / "grid.png").write_bytes(base64.b64decode(grid))
 nbformat.write(notebook, NOTEBOOK)
-print(
-    f"stored {NOTEBOOK.name}: {run.seconds:.0f} s, {run.peak / 1e9:.2f} GB at the peak"
-)
+print(f"stored: {run.seconds:.0f} s, {run.peak / 1e9:.2f} GB at the peak")

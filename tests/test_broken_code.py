@@ -1,88 +1,135 @@
 """A check that cannot fail proves nothing: break the code, and see each one go red."""
 
+import contextlib
+import io
+
 import pytest
+
 import test_maps
 import test_search
 from conftest import load_functions
+from faults_search import FAULTS_SEARCH
 
-SUM = "return np.tensordot(feature_maps, class_weights, axes=1)"
-MEAN = "return maps.mean(axis=(1, 2)) + bias"
-RESIZE = 'keras.ops.image.resize(maps, size, data_format="channels_first").numpy()'
-NEAREST = RESIZE.replace("size,", 'size, "nearest",')
-CORNERS = """np.moveaxis(tf.compat.v1.image.resize_bilinear(np.moveaxis(
-    maps.reshape(-1, 1, *maps.shape[-2:]), 1, 3), size, align_corners=True
-).numpy(), 3, 1).reshape(*maps.shape[:-2], *size)"""
+SUM = "return feature_maps @ class_weights"
+MEAN = "return np.mean(maps, axis=(-3, -2)) + bias"
+RESIZE = "return tf.image.resize(maps, size).numpy()"
+CORNERS = """return np.reshape(tf.compat.v1.image.resize_bilinear(np.reshape(
+    maps, (-1, *maps.shape[-3:])), size, align_corners=True).numpy(),
+    (*maps.shape[:-3], *size, maps.shape[-1]))"""
 
-# what is wrong, the text of the notebook, what stands there instead, who must notice
+# what is wrong, the text of the notebook, what stands there instead
 FAULTS = [
-    ("feature maps in another order", SUM, SUM.replace("maps,", "maps[..., ::-1],")),
+    ("feature maps in another order", SUM, SUM.replace("maps @", "maps[..., ::-1] @")),
     ("a ReLU left in", SUM, "return np.maximum(feature_maps @ class_weights, 0)"),
-    ("the wrong axis", MEAN, "return maps.mean(axis=(0, 1)) + bias"),
-    ("a sum for a mean", MEAN, "return maps.sum(axis=(1, 2)) + bias"),
-    ("a missing bias", MEAN, "return maps.mean(axis=(1, 2))"),
-    ("softmax for logits", MEAN, "return tf.nn.softmax(maps.mean(axis=(1, 2)) + bias)"),
-    ("resizing to the nearest", RESIZE, NEAREST),
+    ("the wrong axis", MEAN, "return np.mean(maps, axis=(-4, -3)) + bias"),
+    ("a sum for a mean", MEAN, "return np.sum(maps, axis=(-3, -2)) + bias"),
+    ("a missing bias", MEAN, "return np.mean(maps, axis=(-3, -2))"),
+    (
+        "softmax for logits",
+        MEAN,
+        "return tf.nn.softmax(np.mean(maps, axis=(-3, -2)) + bias).numpy()",
+    ),
+    ("resizing to the nearest", RESIZE, RESIZE.replace("size)", "size, 'nearest')")),
     ("resizing by the corners", RESIZE, CORNERS),
-    ("the other class of a pair", "return first - second", "return second - first"),
     (
-        "always the first class",
-        "..., classes]",
-        "..., 0 * np.array(classes)]",
+        "the weights of the next class",
+        "weighted = resized * class_weights[:, class_index]",
+        "weighted = resized * class_weights[:, class_index - 1]",
     ),
-    ("softmax in Grad-CAM", "tf.gather(score(", "tf.gather(tf.nn.softmax("),
-    ("the logit in Grad-CAM", "tf.gather(score(", "tf.gather(tf.identity("),
-    ("a summed gradient", "alpha = tf.reduce_mean(", "alpha = tf.reduce_sum("),
     (
-        "ranks without ties",
-        "np.sign(values[..., None] -",
-        "np.sign(1e-9 + values[..., None] -",
+        "contributions by the largest value",
+        "means = np.mean(feature_maps, axis=(0, 1))",
+        "means = np.max(feature_maps, axis=(0, 1))",
     ),
-    ("deletion from the lowest", "(ties, -scores)", "(ties, scores)"),
     (
-        "deletion of background",
-        "np.where(images > 0, scores",
-        "np.where(images >= 0, scores",
+        "the other class of a pair",
+        "return values[..., first] - values[..., second]",
+        "return values[..., second] - values[..., first]",
     ),
-    ("windows of six cells", "(maps, 7, 1,", "(maps, 6, 1,"),
-    ("windows without bias", '"VALID").numpy() + bias', '"VALID").numpy()'),
-    ("a box turned round", "[top, left, bottom,", "[left, top, bottom,"),
-    ("hits below the box", "(places < boxes", "(places <= boxes"),
-    ("peaks of the lowest", "flat.argmax(axis=2)", "flat.argmin(axis=2)"),
     (
-        "the smallest component",
-        "n.argmax() + 1",
-        "np.where(n, n, n.max()).argmin() + 1",
+        "softmax in Grad-CAM of the logit",
+        'if score == "probability":',
+        'if score != "probability":',
     ),
-    ("a threshold by half", "maps > threshold *", "maps > threshold / 2 *"),
-    ("an IoU of one half is too little", "axis2=2) >= 0.5", "axis2=2) > 0.5"),
-    ("digits that overlap", "while gaps.min() < 28", "while gaps.min() < 14"),
-    ("windows that overlap", "corners + 6])", "corners + 3])"),
-    ("ink of the wrong window", "np.tile(4 * peaks", "np.tile(4 + 4 * peaks"),
+    ("the logit in Grad-CAM of the probability", 'if score == "probability":', "if 0:"),
     (
-        "another digit's box",
-        "np.diagonal(shares, axis1",
-        "np.diagonal(shares[:, ::-1], axis1",
+        "a summed gradient",
+        "alpha = tf.reduce_mean(gradient, axis=(0, 1))",
+        "alpha = tf.reduce_sum(gradient, axis=(0, 1))",
     ),
+    (
+        "Grad-CAM of another class",
+        "explained = scores[0, class_index]",
+        "explained = scores[0, class_index - 1]",
+    ),
+    ("an interval of the values", "/ np.sqrt(len(values))", "/ 1"),
+    (
+        "a check that is too mild",
+        "assert difference <= 1e-4 * scale",
+        "assert difference <= 1e-3 * scale",
+    ),
+    (
+        "a check that looks one way",
+        "np.max(np.abs(found - expected))",
+        "np.max(found - expected)",
+    ),
+    (
+        "a check that passes nonsense",
+        "assert difference <= 1e-4 * scale",
+        "assert not difference > 1e-4 * scale",
+    ),
+    (
+        "a patch without the pooling",
+        "patch += (layer.pool_size[0] - 1) * stride",
+        "patch += 0",
+    ),
+    (
+        "a patch in steps of one",
+        "patch += (layer.kernel_size[0] - 1) * stride",
+        "patch += layer.kernel_size[0] - 1",
+    ),
+    ("a share of the mean's square", "np.sum(mean**2) /", "np.sum(mean)**2 /"),
 ]
 
 
-def run_all_checks(functions, mnist):
-    """Every check of the identities and of the search; raises where one fails."""
+def check_all_maps(functions):
+    """Every check of the identities; raises where one fails."""
     for check in test_maps.IDENTITIES:
         for shape in ((2, 5, 3, 7, 4, 1, 1.0), (1, 7, 7, 5, 10, 2, 1.0)):
             check(functions, shape)
-    test_maps.check_rank_correlation(functions, [1, 1, 2, 3, 3, 3, 0, 1], 5)
+    with contextlib.redirect_stdout(io.StringIO()):
+        test_maps.check_compare(functions)
+        test_maps.check_receptive_field(functions)
+    test_maps.check_interval(functions)
+
+
+def check_all_of_the_search(functions, mnist):
+    """Every check of part 7; raises where one fails."""
     for check in test_search.CHECKS:
         check(functions)
-    test_search.check_canvases(functions, mnist)
+    for check in test_search.CANVAS_CHECKS:
+        check(functions, mnist)
+    test_search.check_search(functions)
+
+
+# A check says no by an assertion, an error of the code, or pytest's "did not raise".
+NOTICED = (AssertionError, ValueError, pytest.fail.Exception)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0])
-def test_the_checks_notice(mnist, fault):
+def test_the_checks_of_the_maps_notice(fault):
     broken = load_functions([fault[1:]])
-    with pytest.raises((AssertionError, ValueError)):
-        run_all_checks(broken, mnist)
+    with pytest.raises(NOTICED):
+        check_all_maps(broken)
+
+
+@pytest.mark.parametrize("fault", FAULTS_SEARCH, ids=lambda fault: fault[0])
+def test_the_checks_of_the_search_notice(mnist, fault):
+    broken = load_functions([fault[1:]])
+    with pytest.raises(NOTICED):
+        check_all_of_the_search(broken, mnist)
 
 
 def test_without_a_fault_the_same_checks_pass(functions, mnist):
-    run_all_checks(functions, mnist)
+    check_all_maps(functions)
+    check_all_of_the_search(functions, mnist)

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from conftest import NOTEBOOK, ROOT
 
 # SHA-256 of the original, unpacked IDX files.
@@ -21,7 +22,7 @@ ORIGINALS = {
 
 @pytest.fixture
 def load(functions):
-    return lambda path: functions.load_mnist(path, functions.SHA256)
+    return functions.load_mnist
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
@@ -88,8 +89,12 @@ def damaged(path, kind, mnist):
         np.savez(path, **flat)
     elif kind == "other dtype":
         np.savez(path, **{n: a.astype(np.int16) for n, a in small.items()})
-    elif kind == "other data of the same shape":
-        np.savez(path, **{n: a[::-1] for n, a in mnist.items()})
+    elif kind == "a label of 10":
+        np.savez(path, **{**mnist, "y_test": mnist["y_test"] + (mnist["y_test"] == 9)})
+    elif kind == "labels of other images":
+        np.savez(path, **{**mnist, "y_train": mnist["y_train"][:-1]})
+    elif kind == "one class only":
+        np.savez(path, **{**mnist, "y_test": mnist["y_test"] * 0})
 
 
 KINDS = [
@@ -103,7 +108,9 @@ KINDS = [
     "other shapes",
     "flattened",
     "other dtype",
-    "other data of the same shape",
+    "a label of 10",
+    "labels of other images",
+    "one class only",
 ]
 
 
@@ -113,7 +120,9 @@ def test_a_file_that_is_not_mnist_is_refused_with_its_name_and_the_cure(
 ):
     path = tmp_path / "mnist.npz"
     damaged(path, kind, mnist)
-    with pytest.raises(RuntimeError, match=re.escape(str(path)) + "(?s:.*)remove what"):
+    with pytest.raises(
+        RuntimeError, match=re.escape(str(path)) + "(?s:.*)Copy.*remove it"
+    ):
         load(path)
 
 
@@ -126,7 +135,7 @@ def test_nothing_is_unpickled(load, tmp_path):
     np.save(content, np.array([Trap()], dtype=object), allow_pickle=True)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("x_train.npy", content.getvalue())
-    with pytest.raises(RuntimeError, match="remove what"):
+    with pytest.raises(RuntimeError, match="remove it, go online"):
         load(path)
     assert not (tmp_path / "sprung").exists()
 

@@ -6,9 +6,10 @@ apart from the tests, because test_broken_code.py runs them on code with a fault
 
 import numpy as np
 import pytest
-from conftest import explainer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from conftest import explainer_of
 
 # images, height, width, feature maps, classes, seed, magnitude of the features
 shapes = st.tuples(
@@ -68,6 +69,18 @@ def check_formula(functions, shape):
     assert error <= 1e-12 * terms(features, weights)
 
 
+def check_one_image_is_as_good_as_many(functions, shape):
+    features, weights, bias = drawn(shape)
+    many = functions.class_activation_maps(features, weights)
+    one = functions.class_activation_maps(features[0], weights)
+    assert one.shape == many.shape[1:]
+    assert np.abs(one - many[0]).max() <= 1e-12 * terms(features, weights)
+    logits = functions.logits_from_maps(one, bias)
+    scale = terms(features, weights) + np.abs(bias).max()
+    expected = functions.logits_from_maps(many, bias)[0]
+    assert np.abs(logits - expected).max() <= 1e-12 * scale
+
+
 def check_account(functions, shape):
     features, weights, bias = drawn(shape)
     maps = functions.class_activation_maps(features, weights)
@@ -78,25 +91,50 @@ def check_account(functions, shape):
     assert np.abs(found - logits).max() <= 1e-12 * scale
 
 
-def check_order_of_resizing(functions, shape):
+def check_contributions(functions, shape):
+    """Weight times mean for each feature map; with the bias they make the logit."""
     features, weights, bias = drawn(shape)
+    logits = pooled_logits(features, weights, bias)
+    scale = terms(features, weights) + np.abs(bias).max()
+    for c in range(weights.shape[1]):
+        added = functions.contributions(features[0], weights, c)
+        assert added.shape == (weights.shape[0],)
+        assert abs(added.sum() + bias[c] - logits[0, c]) <= 1e-12 * scale
+        k = np.argmax(np.abs(added))
+        expected = weights[k, c] * features[0, ..., k].sum() / features[0, ..., k].size
+        assert np.isclose(added[k], expected, rtol=1e-12)
+
+
+def check_order_of_resizing(functions, shape):
+    features, weights, _ = drawn(shape)
     features, weights = features.astype(np.float32), weights.astype(np.float32)
-    logits = pooled_logits(features, weights, bias)[0]
     size = (4 * features.shape[1], 4 * features.shape[2])
-    slow = functions.class_activation_map(features[0], logits, weights, size)
-    maps = functions.class_activation_maps(features, weights)
-    fast = functions.resize(maps[:1, ..., logits.argmax()], size)[0]
-    assert slow.shape == fast.shape == size
-    assert np.abs(slow - fast).max() <= 1e-5 * terms(features, weights)
+    fast = functions.resize(functions.class_activation_maps(features, weights), size)
+    for c in range(weights.shape[1]):
+        slow = functions.class_activation_map(features[0], weights, c, size)
+        assert slow.shape == size == fast.shape[1:3]
+        assert np.abs(slow - fast[0, ..., c]).max() <= 1e-5 * terms(features, weights)
 
 
 def check_resizing_keeps_the_mean(functions, shape):
     features, weights, _ = drawn(shape)
     maps = loops(features, weights).astype(np.float32)
     size = (4 * maps.shape[1], 4 * maps.shape[2])
-    resized = functions.resize(np.moveaxis(maps, -1, 1), size).mean(axis=(2, 3))
+    resized = functions.resize(maps, size).mean(axis=(1, 2))
     error = np.abs(resized - maps.mean(axis=(1, 2))).max()
     assert error <= 1e-5 * terms(features, weights)
+
+
+def check_resizing_is_bilinear(functions, shape):
+    """SciPy's linear interpolation at the half-pixel centres says the same."""
+    from scipy.ndimage import map_coordinates
+
+    maps = np.random.default_rng(shape[5]).normal(size=(1, 5, 7, 2)).astype(np.float32)
+    found = functions.resize(maps, (20, 28))
+    places = np.mgrid[0:20, 0:28] / 4 + 0.125 - 0.5
+    for c in range(2):
+        expected = map_coordinates(maps[0, ..., c], places, order=1, mode="nearest")
+        assert np.abs(found[0, ..., c] - expected).max() <= 1e-5
 
 
 def check_shift(functions, shape):
@@ -106,7 +144,7 @@ def check_shift(functions, shape):
     before = functions.class_activation_maps(features, weights)
     after = functions.class_activation_maps(features, weights + v)
     scale = terms(features, np.abs(weights) + np.abs(v)) + np.abs(bias).max()
-    contrasts = [maps[..., 0] - maps[..., 1] for maps in (before, after)]
+    contrasts = [functions.contrast(maps, 0, 1) for maps in (before, after)]
     assert np.abs(contrasts[0] - contrasts[1]).max() <= 1e-12 * scale
     expected = before + features @ v
     assert np.abs(after - expected).max() <= 1e-12 * scale
@@ -121,31 +159,40 @@ def check_margin(functions, shape):
     features, weights, bias = drawn(shape)
     maps = functions.class_activation_maps(features, weights)
     logits = pooled_logits(features, weights, bias)
-    pairs = [[0, 1]] * len(maps)
-    means = functions.contrast(maps, pairs).mean(axis=(1, 2))
-    margins = functions.contrast(logits, pairs)
+    means = functions.contrast(maps, 0, 1).mean(axis=(1, 2))
+    margins = functions.contrast(logits, 0, 1)
     assert np.array_equal(margins, logits[:, 0] - logits[:, 1])
     scale = terms(features, weights) + np.abs(bias).max()
-    assert np.abs(means + bias[0] - bias[1] - margins).max() <= 1e-12 * scale
+    biases = functions.contrast(bias, 0, 1)
+    assert np.abs(means + biases - margins).max() <= 1e-12 * scale
+
+
+def head_of(functions, weights, bias):
+    """Pooling and dense layer: feature maps (N, h, w, K) -> logits (N, C)."""
+
+    def head(features):
+        pooled = functions.tf.reduce_mean(features, axis=(1, 2))
+        return pooled @ weights + bias
+
+    return head
 
 
 def check_grad_cam_of_the_logit(functions, shape):
     features, weights, bias = drawn(shape)
-    classes, cells = np.zeros(len(features), int), shape[1] * shape[2]
-    found = functions.grad_cam(features, weights, bias, classes, functions.tf.identity)
-    expected = loops(features, weights)[..., 0] / cells
-    assert np.abs(found - expected).max() <= 1e-10 * terms(features, weights)
+    head, cells = head_of(functions, weights, bias), shape[1] * shape[2]
+    for c in range(weights.shape[1]):
+        found = functions.grad_cam(head, features[0], c)
+        expected = loops(features, weights)[0, ..., c] / cells
+        assert np.abs(found - expected).max() <= 1e-10 * terms(features, weights)
 
 
 def check_grad_cam_of_the_probability(functions, shape):
     features, weights, bias = drawn((*shape[:6], 1.0))
-    classes, cells = np.ones(len(features), int), shape[1] * shape[2]
-    arguments = features, weights, bias, classes
-    found = functions.grad_cam(*arguments, functions.tf.nn.softmax)
-    p = softmax(pooled_logits(features, weights, bias))
-    maps = loops(features, weights)
-    average = maps[..., 1] - np.einsum("nyxc,nc->nyx", maps, p)
-    expected = p[:, 1, None, None] * average / cells
+    head, cells = head_of(functions, weights, bias), shape[1] * shape[2]
+    p = softmax(pooled_logits(features, weights, bias))[0]
+    maps = loops(features, weights)[0]
+    found = functions.grad_cam(head, features[0], 1, "probability")
+    expected = p[1] * (maps[..., 1] - maps @ p) / cells
     assert np.abs(found - expected).max() <= 1e-10 * terms(features, weights)
 
 
@@ -158,9 +205,9 @@ def check_grad_cam_against_finite_differences(functions, shape):
         ends = [pooled_logits(features + s, weights, bias) for s in (step, -step)]
         gradient[place] = (softmax(ends[0]) - softmax(ends[1]))[0, 1] / 2e-5
     expected = (gradient.mean(axis=(1, 2), keepdims=True) * features).sum(axis=-1)
-    classes, score = np.array([1]), functions.tf.nn.softmax
-    found = functions.grad_cam(features, weights, bias, classes, score)
-    assert np.abs(found - expected).max() <= 1e-8
+    head = head_of(functions, weights, bias)
+    found = functions.grad_cam(head, features[0], 1, "probability")
+    assert np.abs(found - expected[0]).max() <= 1e-8
 
 
 def check_one_cell_set_to_zero(functions, shape):
@@ -174,17 +221,32 @@ def check_one_cell_set_to_zero(functions, shape):
     assert error <= 1e-12 * (terms(features, weights) + np.abs(bias).max())
 
 
+def check_share_of_the_mean(functions, shape):
+    """1 if all classes have the same weights, 0 if they add up to nothing."""
+    _, weights, _ = drawn(shape)
+    same = np.repeat(weights[:, :1], weights.shape[1], axis=1)
+    assert np.isclose(functions.share_of_mean(same), 1)
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    assert functions.share_of_mean(centred) < 1e-20
+    of_both = (same**2).sum() / ((same**2).sum() + (centred**2).sum())
+    assert np.isclose(functions.share_of_mean(same + centred), of_both)
+
+
 IDENTITIES = [
     check_formula,
+    check_one_image_is_as_good_as_many,
     check_account,
+    check_contributions,
     check_order_of_resizing,
     check_resizing_keeps_the_mean,
+    check_resizing_is_bilinear,
     check_shift,
     check_margin,
     check_grad_cam_of_the_logit,
     check_grad_cam_of_the_probability,
     check_grad_cam_against_finite_differences,
     check_one_cell_set_to_zero,
+    check_share_of_the_mean,
 ]
 
 
@@ -198,65 +260,85 @@ def test_the_identity_holds_for_any_shape_and_magnitude_of(functions, check):
     holds()
 
 
-def test_a_chosen_class_is_explained_instead_of_the_predicted_one(functions):
-    features, weights, _ = drawn((1, 7, 7, 5, 3, 2, 1.0))
-    logits, expected = np.array([9.0, 0, 0]), loops(features, weights)[0]
-    arguments = features[0], logits, weights, (7, 7)
-    for c in range(3):
-        chosen = functions.class_activation_map(*arguments, class_index=c)
-        assert np.allclose(chosen, expected[..., c], atol=1e-5)
-    default = functions.class_activation_map(*arguments)
-    assert np.allclose(default, expected[..., 0], atol=1e-5)
-
-
 def test_shapes_that_do_not_fit_are_refused_with_both_shapes(functions):
     with pytest.raises(ValueError, match=r"\(2, 7, 7, 5\).*\(4, 10\)"):
         functions.class_activation_maps(np.zeros((2, 7, 7, 5)), np.zeros((4, 10)))
 
 
-def test_pick_takes_each_image_s_own_classes_in_their_order(functions):
-    maps = np.random.default_rng(0).normal(size=(3, 7, 7, 10)).astype(np.float32)
-    classes = np.array([[1, 9], [4, 0], [2, 2]])
-    found = functions.pick(maps, classes)
-    logits = functions.pick(maps[:, 0, 0], classes)
-    for n, d in np.ndindex(3, 2):
-        assert np.array_equal(found[n, d], maps[n, :, :, classes[n, d]])
-        assert logits[n, d] == maps[n, 0, 0, classes[n, d]]
+def check_compare(functions):
+    """It lets rounding pass, stops at more, and says what it found and what to do."""
+    values = np.array([1.0, 2.0, 300.0])
+    functions.compare("equal", values, values + 0.02, 300)
+    with pytest.raises(AssertionError, match="unequal.*Run all cells from the top"):
+        functions.compare("unequal", values, values + 0.04, 300)
+    with pytest.raises(AssertionError):
+        functions.compare("negative", values, values - 0.04, 300)
+    with pytest.raises(AssertionError):
+        functions.compare("no number", values, values * np.nan, 300)
 
 
-def check_rank_correlation(functions, values, seed):
-    from scipy.stats import spearmanr
-
-    first = np.array(values[: len(values) // 2 * 2], float).reshape(1, 2, -1)
-    second = np.random.default_rng(seed).integers(0, 4, first.shape).astype(float)
-    found = functions.rank_correlations(first, second)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        assert found == [0]
-    else:
-        assert np.isclose(found[0], spearmanr(first.ravel(), second.ravel())[0])
+def test_compare_stops_where_two_things_are_not_equal(functions, capsys):
+    check_compare(functions)
+    assert "equal: largest difference 0.02" in capsys.readouterr().out
 
 
-@quick
-@given(st.lists(st.integers(-3, 3), min_size=4, max_size=4 * 7), st.integers(0, 99))
-def test_rank_correlation_with_ties_equals_scipys(functions, values, seed):
-    check_rank_correlation(functions, values, seed)
+def check_interval(functions):
+    """SciPy's normal interval, from the standard deviation of the values."""
+    from scipy.stats import norm
 
-
-def test_the_interval_holds_the_mean_and_narrows_with_more_values(functions):
     generator = np.random.default_rng(0)
-    few, many = generator.normal(3, 1, 50), generator.normal(3, 1, 5_000)
-    for values in (few, many):
-        low, high = functions.interval(values)
-        assert low < values.mean() < high
-        expected = 2 * 1.96 * values.std() / len(values) ** 0.5
-        assert 0.8 * expected < high - low < 1.2 * expected
+    for count in (50, 5_000):
+        values = generator.normal(3, 1, count)
+        mean, half_width = functions.interval(values)
+        deviation = values.std() / count**0.5
+        low, high = norm.interval(0.95, loc=values.mean(), scale=deviation)
+        assert np.isclose(mean - half_width, low, atol=1e-4)
+        assert np.isclose(mean + half_width, high, atol=1e-4)
+
+
+def test_the_interval_is_the_normal_one(functions):
+    check_interval(functions)
+
+
+def test_a_report_prints_mean_and_half_width(functions, capsys):
+    functions.report("four", np.array([0, 1, 1, 1, 0, 1, 1, 1]))
+    functions.report("paired", np.array([0.5, -0.25, 0.5, 0.25]), "+.1%")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["four: 75.0% ± 30.0%", "paired: +25.0% ± 30.0%"]
+
+
+def check_receptive_field(functions):
+    """Which pixels move the middle cell: asked by changing them, one by one."""
+    keras = functions.keras
+    keras.utils.set_random_seed(3)
+    model = functions.build_model(0.3)
+    stride, patch = functions.receptive_field(model)
+    to_features = keras.Model(model.inputs, model.get_layer("feature_maps").output)
+    noise = np.random.default_rng(0).integers(100, 156, (28, 28)).astype(float)
+    lines = []
+    for number in range(28):
+        line = noise.copy()
+        line[number] += 50
+        lines.append(line)
+    base = functions.run(to_features, noise[None])[0]
+    moved = functions.run(to_features, np.stack(lines)) - base
+    for row in range(base.shape[0]):
+        rows = np.flatnonzero(np.abs(moved[:, row]).max(axis=(1, 2)) > 1e-6)
+        first = max(0, stride * row - (patch - stride) // 2)
+        last = min(27, stride * row + (patch + stride) // 2 - 1)
+        assert (rows.min(), rows.max()) == (first, last), row
+
+
+def test_a_cell_sees_the_patch_that_the_text_says(functions):
+    check_receptive_field(functions)
+    assert functions.receptive_field(functions.build_model(0.3)) == (4, 16)
 
 
 def test_the_model_s_feature_maps_give_its_logits_by_the_original_s_formula(functions):
     """The original reshapes the resized maps to a matrix, times the weights."""
     tf, keras = functions.tf, functions.keras
     keras.utils.set_random_seed(1)
-    model = functions.build_model()
+    model = functions.build_model(0.3)
     images = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
     features, logits = functions.run(explainer_of(model), images)
     weights, bias = model.get_layer("logits").get_weights()
@@ -264,16 +346,28 @@ def test_the_model_s_feature_maps_give_its_logits_by_the_original_s_formula(func
     labels = logits.argmax(axis=1)
     columns = tf.reshape(tf.gather(tf.transpose(weights), labels), (-1, 128, 1))
     original = tf.reshape(tf.matmul(matrix, columns), (-1, 28, 28)).numpy()
-    maps = functions.class_activation_maps(features, weights)
-    found = functions.resize(maps[range(3), :, :, labels])
-    assert np.allclose(found, original, atol=1e-4)
+    for i in range(3):
+        found = functions.class_activation_map(
+            features[i], weights, labels[i], (28, 28)
+        )
+        assert np.allclose(found, original[i], atol=1e-4)
     means = original.mean(axis=(1, 2)) + bias[labels]
     assert np.allclose(means, logits.max(axis=1), atol=1e-4)
 
 
 def test_the_dropout_of_cells_leaves_the_finished_network_alone(functions):
-    model = functions.build_model()
+    model = functions.build_model(0.3)
     images = np.random.default_rng(1).integers(0, 256, (2, 28, 28), np.uint8)
     features, logits = functions.run(explainer_of(model), images)
     weights, bias = model.get_layer("logits").get_weights()
     assert np.allclose(pooled_logits(features, weights, bias), logits, atol=1e-4)
+
+
+def test_dropout_hides_whole_cells_while_it_trains(functions):
+    layers = functions.build_model(0.5).layers
+    (dropout,) = (
+        one for one in layers if isinstance(one, functions.keras.layers.Dropout)
+    )
+    left = np.array(dropout(np.ones((2, 7, 7, 128), np.float32), training=True))
+    assert set(np.unique(left)) == {0, 2}
+    assert (left == left[..., :1]).all() and 20 < (left[..., 0] == 0).sum() < 80

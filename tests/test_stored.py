@@ -3,23 +3,38 @@
 import base64
 import json
 import re
-import statistics
 import subprocess
 import sys
 
 import nbformat
-from conftest import NOTEBOOK, ROOT, code_cells, digest_of_code, text_of
 
-# Figures of the literature, of the licence, and the lesson's own settings.
-FACTS = {"37.1%", "34.2%", "20%", "95%", "30%", "3.0", "0.3", "0.7"}
+from conftest import (
+    NOTEBOOK,
+    ROOT,
+    cell_named,
+    code_cells,
+    digest_of_code,
+    pictures_of,
+    tags_of,
+    text_of,
+)
+
+# Figures of the literature and of the licence, and the lesson's own settings.
+FACTS = {"95 %", "30 %", "0.3", "1.96", "42.9 %", "37.1 %", "34.2 %", "26.7 %"}
 
 
 def prose(notebook):
     return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
-def code_lines(cell):
-    return [line for line in cell.source.splitlines() if line.strip()]
+def lesson(notebook):
+    """Prose without formulas, code, links, references, folded answers, exercises."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and "exercise" not in tags_of(cell):
+            text = cell.source.split("## References")[0]
+            no_figures = r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<details>.*?</details>"
+            text = re.sub(no_figures, "", text, flags=re.S)
+            yield re.sub(r"\]\([^)]*\)|arXiv \S+", "", text)
 
 
 def test_outputs_come_from_one_clean_run(stored):
@@ -42,19 +57,65 @@ def test_outputs_come_from_the_code_as_it_stands(stored):
 def test_no_widget_state_is_stored_and_the_file_is_small(stored):
     assert "widgets" not in stored.metadata
     assert "widget-view" not in NOTEBOOK.read_text(encoding="utf-8")
-    assert NOTEBOOK.stat().st_size < 2e6
+    assert NOTEBOOK.stat().st_size <= 4e6
 
 
-def test_every_picture_has_a_text_alternative(stored):
-    pictures = [
-        o
-        for c in code_cells(stored)
-        for o in c.outputs
-        if "image/png" in o.get("data", {})
-    ]
-    assert len(pictures) >= 11
-    for picture in pictures:
-        assert len(picture.metadata["image/png"]["alt"]) > 20
+def test_every_picture_comes_with_words(stored):
+    pictures = [p for cell in code_cells(stored) for p in pictures_of(cell)]
+    assert len(pictures) >= 14
+    for _, metadata in pictures:
+        assert len(metadata["alt"]) > 20
+
+
+def test_every_picture_is_sharp(stored):
+    """Twice the pixels of the size at which it is shown."""
+    for cell in code_cells(stored):
+        for picture, metadata in pictures_of(cell):
+            width = int.from_bytes(base64.b64decode(picture)[16:20], "big")
+            assert abs(width - 2 * metadata["width"]) <= 1
+
+
+def test_the_opening_shows_the_sum_of_the_stored_run(stored):
+    opening = stored.cells[0]
+    alt = re.search(r"!\[([^\]]+)\]\(attachment:the-sum.png\)", opening.source)
+    assert len(alt.group(1)) > 50
+    ((picture, _),) = pictures_of(cell_named(stored, "the-sum"))
+    attached = opening.attachments["the-sum.png"]["image/png"]
+    assert base64.b64decode(attached) == base64.b64decode(picture)
+
+
+def test_the_numbers_of_the_opening_are_those_of_the_sum(stored):
+    """Each contribution that the opening names stands in the cell that prints them."""
+    printed = "".join(
+        o.get("text", "") for o in cell_named(stored, "contributions").outputs
+    )
+    named = re.findall(r"[+−]\d+\.\d\d", stored.cells[0].source)
+    assert len(named) >= 5
+    added = re.findall(r"= ([+-]\d+\.\d\d)", printed)
+    told = [n.replace("−", "-") for n in named]
+    assert told[:2] == added[:2] and told[2] == added[-1]
+    rest = re.search(r"the others together: (\d+\.\d\d)", text_of(stored)).group(1)
+    assert told[3] == f"+{rest}"
+    score = re.search(r"score for it, (\d+\.\d\d)", stored.cells[0].source).group(1)
+    logit = re.search(
+        r"the network's logit (\d+\.\d\d)",
+        "".join(o.get("text", "") for o in cell_named(stored, "account").outputs),
+    )
+    assert abs(float(score) - float(logit.group(1))) <= 0.011
+
+
+def test_attachments_are_used_and_used_ones_are_there(stored):
+    for cell in stored.cells:
+        used = set(re.findall(r"\]\(attachment:([^)]+)\)", cell.source))
+        assert used == set(cell.get("attachments", {}))
+
+
+def test_the_contents_list_leads_to_headings(stored):
+    """As JupyterLab and nbconvert name them: the heading with hyphens for spaces."""
+    text = "\n".join(prose(stored))
+    anchors = {h.replace(" ", "-") for h in re.findall(r"(?m)^#+ (.+)$", text)}
+    links = re.findall(r"\]\(#([^)]+)\)", text)
+    assert len(links) >= 8 and set(links) <= anchors
 
 
 def readme_section(title):
@@ -62,55 +123,25 @@ def readme_section(title):
     return readme.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
+def plain(text):
+    """The same text with every percentage written alike."""
+    return re.sub(r"(\d) ?%", r"\1 %", text)
+
+
 def test_every_measured_number_in_the_prose_stands_in_an_output_or_the_benchmark(
     stored,
 ):
-    printed = text_of(stored) + readme_section("What the benchmark measured")
-    no_figures = r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|```.*?```|arXiv \S+"
-    for source in prose(stored):
-        text = re.sub(no_figures, "", source, flags=re.S)
-        for number in re.findall(r"\d+(?:\.\d+)?%|\d+\.\d+", text):
-            assert number in FACTS or number in printed, (number, source[:80])
+    printed = plain(text_of(stored) + readme_section("What the benchmark measured"))
+    _, *later = lesson(stored)  # the opening's numbers have a test of their own
+    for text in later:
+        for number in re.findall(r"\d+(?:\.\d+)? %|\d+\.\d+", plain(text)):
+            assert number in FACTS or number in printed, (number, text[:80])
 
 
-def test_every_figure_of_the_readme_s_table_stands_in_an_output(stored):
-    table, printed = readme_section("What the stored run measured"), text_of(stored)
-    numbers = re.findall(r"\d+(?:\.\d+)?%", table)
-    assert len(numbers) > 15
-    for number in numbers:
-        assert number in FACTS or number in printed, number
-
-
-def test_the_shares_of_the_prose_are_those_that_the_output_gives_their_names(stored):
-    """Not only somewhere: the deletion's figures stand in the deletion's lines."""
-    printed, text = text_of(stored), "\n".join(prose(stored))
-    share = r"(\d+\.\d%)"
-    told = re.search(rf"class has changed for {share} .*?reaches {share}", text, re.S)
-    found = dict(re.findall(rf"(?m)^class changed by 30%, (.*): {share}", printed))
-    assert len(found) == 6
-    assert told.group(1) == found.pop("contrast")
-    assert told.group(2) == max(found.values(), key=lambda x: float(x[:-1]))
-    patches = re.search(r"contrast and patches: (\d\.\d\d)", printed).group(1)
-    assert f"A rank correlation of {patches}" in text
-    blurred = re.search(r"blurred ink: ([+-]\d\.\d\d)", printed).group(1)
-    assert f"correlates with the map at {blurred}" in text
-
-
-def test_the_notebook_keeps_to_its_size(stored):
-    """Few cells, most of them short: if it does not fit, the lesson has too much."""
-    cells = code_cells(stored)
-    lines = [len(code_lines(cell)) for cell in cells]
-    assert len(cells) <= 45
-    assert statistics.median(lines) <= 8
-    assert sum(lines) <= 440
-
-
-def test_every_code_cell_has_prose_before_it_and_at_most_twenty_lines(stored):
+def test_every_code_cell_has_prose_before_it(stored):
     for before, cell in zip(stored.cells, stored.cells[1:]):
-        if cell.cell_type == "code":
-            assert before.cell_type == "markdown"
-            lines = code_lines(cell)
-            assert len(lines) <= 20, lines[0]
+        if cell.cell_type == "code" and "exercise" not in tags_of(cell):
+            assert before.cell_type == "markdown", cell.source[:60]
 
 
 def test_headings_are_in_order_with_one_title(stored):
@@ -120,20 +151,16 @@ def test_headings_are_in_order_with_one_title(stored):
     assert all(b - a <= 1 for a, b in zip(levels, levels[1:]))
 
 
-def test_no_line_of_code_is_wider_than_a_page(stored):
-    lines = [line for cell in code_cells(stored) for line in cell.source.splitlines()]
-    assert max(map(len, lines)) <= 88
+def test_no_line_of_code_is_cut_off_in_print_or_on_a_phone(stored):
+    cells = [c for c in code_cells(stored) if "live-page" not in tags_of(c)]
+    lines = [line for cell in cells for line in cell.source.splitlines()]
+    assert max(map(len, lines)) <= 76
 
 
 def test_the_readme_s_picture_is_the_stored_grid(stored):
     grid = (ROOT / ".github" / "grid.png").read_bytes()
-    pictures = [
-        base64.b64decode(o.data["image/png"])
-        for c in code_cells(stored)
-        for o in c.outputs
-        if "image/png" in o.get("data", {}) and "nine test digits" in str(o.metadata)
-    ]
-    assert pictures == [grid]
+    ((picture, _),) = pictures_of(cell_named(stored, "grid"))
+    assert base64.b64decode(picture) == grid
 
 
 def test_ruff_has_nothing_to_say():
@@ -150,10 +177,21 @@ def test_the_notebook_is_valid(stored):
     nbformat.validate(stored)
 
 
+def test_other_tools_know_that_it_is_python(stored):
+    """`nbconvert --to script` writes a .py only if the file says so."""
+    assert stored.metadata["language_info"]["file_extension"] == ".py"
+    assert stored.metadata["title"].startswith("Where does a CNN look?")
+
+
 def test_the_top_level_holds_four_things():
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     top = {path.split("/")[0] for path in tracked}
-    plain = {name for name in top if not name.startswith(".")}
-    assert plain == {"cam_mnist.ipynb", "requirements.txt", "README.md", "tests"}
+    plain_names = {name for name in top if not name.startswith(".")}
+    assert plain_names == {
+        "cam_mnist.ipynb",
+        "requirements.txt",
+        "README.md",
+        "tests",
+    }
