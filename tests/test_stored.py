@@ -15,12 +15,13 @@ from conftest import (
     code_cells,
     digest_of_code,
     pictures_of,
+    reported,
     tags_of,
     text_of,
 )
 
 # Figures of the literature and of the licence, and the lesson's own settings.
-FACTS = {"95 %", "30 %", "0.3", "1.96", "42.9 %", "37.1 %", "34.2 %", "26.7 %"}
+FACTS = {"95 %", "30 %", "100 %", "0.3", "1.96", "42.9 %", "37.1 %", "34.2 %", "26.7 %"}
 
 
 def prose(notebook):
@@ -131,11 +132,41 @@ def plain(text):
 def test_every_measured_number_in_the_prose_stands_in_an_output_or_the_benchmark(
     stored,
 ):
-    printed = plain(text_of(stored) + readme_section("What the benchmark measured"))
+    tables = "What the benchmark measured", "What part 7 chose"
+    printed = plain(text_of(stored) + "".join(map(readme_section, tables)))
     _, *later = lesson(stored)  # the opening's numbers have a test of their own
     for text in later:
         for number in re.findall(r"\d+(?:\.\d+)? %|\d+\.\d+", plain(text)):
             assert number in FACTS or number in printed, (number, text[:80])
+
+
+def test_every_figure_of_the_readme_s_table_stands_in_an_output(stored):
+    table, printed = readme_section("What the stored run measured"), text_of(stored)
+    numbers = re.findall(r"[+-]?\d+(?:\.\d+)?%", table)
+    assert len(numbers) > 30
+    for number in numbers:
+        assert number in printed or number in {"95%", "30%"}, number
+
+
+def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
+    """Not only somewhere: who beats whom, in the lines that say so."""
+    means = {name: mean for name, (mean, _) in reported(stored).items()}
+    ends = {name: mean - half for name, (mean, half) in reported(stored).items()}
+    text = "\n".join(prose(stored))
+    assert "contrast beats every order that knows no class, and gradient" in text
+    for name in ("random patches", "top rows", "brightest", "random pixels"):
+        assert ends[f"contrast ahead at 30%, {name}"] > 0
+        assert ends[f"contrast ahead in area, {name}"] > 0
+    for where in ("at 30%", "in area"):
+        mean, half = reported(stored)[f"contrast ahead {where}, gradient × input"]
+        assert mean + half < 0
+    assert "Summed over the patch, the contrast is ahead of ink and position." in text
+    for name in ("ink", "position alone"):
+        assert ends[f"summed contrast ahead, {name}"] > 0
+    assert "The outline adds nothing: a fixed square does better." in text
+    assert ends["square ahead of the map"] > 0
+    assert "Only the raw map comes close." in text
+    assert means["raw map of the class"] > 0.9 > means["brightest pixel"]
 
 
 def test_every_code_cell_has_prose_before_it(stored):
