@@ -3,11 +3,11 @@
     python tests/clients.py [NOTEBOOK] [-p NAME VALUE ...]
 
 Makes an environment of its own in a temporary folder, with the notebook's
-packages and these tools: nbval, nbmake, papermill, jupytext, voila. `-p` sets
-parameters for papermill; the others take the notebook as it is, so this takes
-many minutes. nbval's strict comparison of outputs is for the machine that
-stored them; lax runs the cells elsewhere. Standard library only. Ends with 1
-if a tool failed.
+packages and these tools: nbval, nbmake, papermill, jupytext, voila. `-p`
+sets parameters for papermill; the others take the notebook as it is, so
+this takes many minutes. nbval's strict comparison of outputs is for the
+machine that stored them; lax runs the cells elsewhere. Standard library
+only. Ends with 1 if a tool failed.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def executed(name, parameters):
 
 
 def same_cells(notebook):
-    """Judge jupytext's way there and back: cells, ids and tags as they were."""
+    """Judge jupytext's way there and back: cells and tags as they were."""
 
     def judge(folder):
         back = read(folder / "back.ipynb")

@@ -88,7 +88,7 @@ FAULTS = [
         "patch += (layer.kernel_size[0] - 1) * stride",
         "patch += layer.kernel_size[0] - 1",
     ),
-    ("a share of the mean's square", "np.sum(mean**2) /", "np.sum(mean)**2 /"),
+    ("a share that is not squared", "np.sum(differences**2)", "np.sum(differences)"),
 ]
 
 
