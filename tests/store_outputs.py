@@ -2,6 +2,8 @@
 
 For whoever changes the notebook. It stores what one clean run of the code as it stands
 has left, puts the two pictures of the opening in place, and writes the README's grid.
+The pictures are packed more tightly, pixel by pixel the same, so that the file stays
+small: this needs `pip install pyoxipng`.
 """
 
 import base64
@@ -9,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
+import oxipng
 
 import network_picture
 from conftest import (
@@ -40,6 +43,12 @@ def merged(outputs):
     return kept
 
 
+def packed(picture):
+    """The same PNG in base64, packed more tightly."""
+    smaller = oxipng.optimize_from_memory(base64.b64decode(picture), level=3)
+    return base64.b64encode(smaller).decode()
+
+
 def attach(cell, name, picture):
     """Attach a PNG in base64 to a Markdown cell."""
     cell.attachments = {name: {"image/png": picture.replace("\n", "")}}
@@ -59,11 +68,14 @@ notebook.metadata["outputs_of_code"] = digest_of_code(notebook)
 for cell in code_cells(notebook):
     cell.metadata.pop("execution", None)
     cell.outputs = merged(cell.outputs)
+    for output in cell.outputs:
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = packed(output.data["image/png"])
 
 ((the_sum, _),) = pictures_of(cell_named(notebook, "the-sum"))
 attach(cell_named(notebook, "opening"), "the-sum.png", the_sum)
 network = network_picture.draw(functions, model, load_mnist()["x_test"][4])
-network = base64.b64encode(network).decode()
+network = packed(base64.b64encode(network))
 attach(cell_named(notebook, "part-1"), "network.png", network)
 ((grid, _),) = pictures_of(cell_named(notebook, "grid"))
 (ROOT / ".github" / "grid.png").write_bytes(base64.b64decode(grid))
