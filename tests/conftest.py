@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -223,7 +224,8 @@ def load_functions(changes=()):
         assert any(old in source for source in sources), f"the notebook has no {old}"
         sources = [source.replace(old, new) for source in sources]
     namespace = {"__name__": "cam_mnist"}
-    exec(sources[0], namespace)  # the imports
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(sources[0], namespace)  # the imports, which print their versions
     for source in sources[1:]:
         for node in ast.parse(source).body:
             kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)

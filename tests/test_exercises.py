@@ -349,7 +349,7 @@ def test_with_the_finer_maps_of_exercise_5_parts_1_to_5_run_as_they_are(
         tmp_path, parameters, probe=probe, change=finer, watch_figures=False
     )
     assert run.process.returncode == 0, run.process.stderr[-3000:]
-    assert run.left == [[10_000, 14, 14, 10], 14, 2, 14]
+    assert run.left == [[QUICK["TEST_IMAGES"], 14, 14, 10], 14, 2, 14]
 
 
 def solution_text(notebook, number):
