@@ -128,7 +128,8 @@ def run_notebook(
     nbformat.write(notebook, folder / "copy.ipynb")
     output = folder / "output"
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
-    command += ["--execute", "--ExecutePreprocessor.coalesce_streams=True"]
+    joined = "nbconvert.preprocessors.CoalesceStreamsPreprocessor"
+    command += ["--execute", f"--Exporter.preprocessors={joined}"]
     command += ["--output-dir", str(output), str(folder / "copy.ipynb")]
     process, seconds, peak = watched(command, {**os.environ, **(environment or {})})
     done, left = output / "copy.ipynb", folder / "probe.json"
