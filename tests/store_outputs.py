@@ -31,18 +31,6 @@ SAVE = 'model.save("model.keras")'
 KEPT = "kernelspec", "language_info", "title"
 
 
-def merged(outputs):
-    """Outputs with neighbouring pieces of printed text as one."""
-    kept = []
-    for output in outputs:
-        last = kept[-1] if kept else {}
-        if output.output_type == last.get("output_type") == "stream":
-            last["text"] += output["text"]
-        else:
-            kept.append(output)
-    return kept
-
-
 def packed(picture):
     """The same PNG in base64, packed more tightly."""
     smaller = oxipng.optimize_from_memory(base64.b64decode(picture), level=3)
@@ -67,7 +55,6 @@ notebook.metadata = nbformat.from_dict({k: before[k] for k in KEPT if k in befor
 notebook.metadata["outputs_of_code"] = digest_of_code(notebook)
 for cell in code_cells(notebook):
     cell.metadata.pop("execution", None)
-    cell.outputs = merged(cell.outputs)
     for output in cell.outputs:
         if "image/png" in output.get("data", {}):
             output.data["image/png"] = packed(output.data["image/png"])
