@@ -1,43 +1,53 @@
-"""Measure speed, memory and accuracy: python tests/benchmark.py [SECTION …]
+"""Measure speed, memory and accuracy: python tests/benchmark.py [--anew] [SECTION …]
 
-Prints the rows of Markdown tables. The sections, with what they take on two cores:
+The sections, with what they take on two cores:
 
   maps      maps of all test images, two ways, beside the forward pass (a minute)
-  training  the notebook's training beside the article's steps (five minutes)
+  training  the notebook's training beside the article's steps (ten minutes)
   notebook  the headless run: its time, its memory (five)
   page      the live page: its size, its time a stroke (a minute)
-  recipes   accuracy and maps: the recipe, variants, the article's (fifteen minutes)
-  article   the article's 10,000 steps in full, with both heads (half an hour)
+  pictures  one's own picture under many conditions (five)
   sweeps    what part 7 chose, on held-out canvases (ten)
-  seeds     the default run for five seeds (a quarter of an hour)
+  seeds     the default run for five seeds (half an hour)
+  recipes   accuracy and maps: the recipe, variants, the article's (an hour or more)
+  article   the article's 10,000 steps in full, with both heads (an hour or more)
 
-All but `article` run if none is named. The test images are read by `seeds` alone; every
-other accuracy is on the 5,000 images held out.
+All run if none is named. Each piece that is done stands at once in tests/measured/,
+with machine and date, so an interruption costs one piece: run the section again, and
+what the same code has measured already is kept, unless --anew is given. tables.py makes
+the README's tables of it. The test images are read by `seeds` and `pictures` alone;
+every other accuracy is on the 5,000 images held out.
 """
 
 import contextlib
 import datetime
+import json
+import platform
 import statistics
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from conftest import (
+    digest_of_code,
     explainer_of,
     load_functions,
     load_mnist,
     read_notebook,
     reported,
     run_notebook,
+    shares_of,
 )
 from sweep_search import sweep
-from test_doubt import shares_of
 
+MEASURED = Path(__file__).resolve().parent / "measured"
 SEEDS = (1, 2, 3, 4, 5)  # fixed before any of them was run
-TRIALS = 1  # trainings of each recipe, of which the means are given
+TRIALS = SEEDS[:3]  # of each recipe
 
 DROPOUT = "model.add(layers.Dropout(dropout, noise_shape=one_for_all_maps))"
 NORMALISED = [
@@ -83,10 +93,6 @@ VARIANTS = {
 }
 
 
-def row(*values):
-    print("| " + " | ".join(map(str, values)) + " |", flush=True)
-
-
 def tell(text):
     """Show progress on the terminal, apart from the table."""
     print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
@@ -119,6 +125,59 @@ def split():
     return (images[:55_000], labels[:55_000]), (images[55_000:], labels[55_000:])
 
 
+def machine():
+    """What the figures were measured on, in words."""
+    gigabytes = round(psutil.virtual_memory().total / 2**30)
+    names = (
+        [
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if Path("/proc/cpuinfo").exists()
+        else [platform.processor()]
+    )
+    name = (names or [platform.machine()])[0]
+    return f"{psutil.cpu_count()} × {name}, {gigabytes} GB, {platform.system()}"
+
+
+def packages():
+    names = {"tensorflow": "TensorFlow", "keras": "Keras", "numpy": "NumPy"}
+    found = [f"{words} {version(name)}" for name, words in names.items()]
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def measured(section):
+    """The pieces of a section that were measured: name -> piece."""
+    path = MEASURED / f"{section}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def piece(section, name, measure):
+    """Measure one piece and write it down, if the same code has not done so before."""
+    pieces, code = measured(section), digest_of_code(read_notebook())[:12]
+    if "--anew" not in sys.argv and pieces.get(name, {}).get("code") == code:
+        tell(f"{section}, {name}: kept")
+        return pieces[name]["found"]
+    tell(f"{section}, {name}")
+    begin = time.perf_counter()
+    found = measure()
+    pieces = measured(section)
+    pieces[name] = {
+        "date": str(datetime.date.today()),
+        "machine": machine(),
+        "packages": packages(),
+        "code": code,  # the notebook's digest of code
+        "seconds": round(time.perf_counter() - begin),
+        "found": found,
+    }
+    MEASURED.mkdir(exist_ok=True)
+    text = json.dumps(pieces, indent=1, ensure_ascii=False)
+    (MEASURED / f"{section}.json").write_text(text + "\n", encoding="utf-8")
+    tell(json.dumps(found)[:300])
+    return found
+
+
 def measure_maps():
     """Maps of all ten classes of all test images, two ways, and the forward pass."""
     functions, images = load_functions(), load_mnist()["x_test"]
@@ -136,14 +195,15 @@ def measure_maps():
         for part in parts:
             tf.tensordot(tf.image.resize(part, (28, 28)), weights, axes=1)
 
-    forward = seconds(lambda: functions.run(explainer, images))
-    small = seconds(lambda: functions.class_activation_maps(features, weights))
-    fast, slow = seconds(weight_first), seconds(resize_first)
-    row("forward pass of 10,000 images", f"{forward:.2f} s")
-    share = f"{small / forward:.1%} of the forward pass"
-    row("their 7×7 maps, all classes", f"{small:.3f} s, {share}")
-    row("28×28 maps, weight then resize", f"{fast:.2f} s")
-    row("28×28 maps, resize then weight", f"{slow:.2f} s, {slow / fast:.1f} times that")
+    def both():
+        return {
+            "forward": seconds(lambda: functions.run(explainer, images)),
+            "7×7": seconds(lambda: functions.class_activation_maps(features, weights)),
+            "weight first": seconds(weight_first),
+            "resize first": seconds(resize_first),
+        }
+
+    piece("maps", "seconds", both)
 
 
 def article_model(keras, head):
@@ -197,59 +257,83 @@ def train(functions, seed=1, epochs=None, watched=5_000):
 
 
 def measure_training(rounds=3):
-    """The notebook's training against the article's 10,000 steps, side by side.
+    """The notebook's training against the article's 10,000 steps, side by side."""
+    functions = load_functions()
 
-    The median of rounds: the training, unlike the steps, is slower at times.
-    """
-    functions, trainings, shares = load_functions(), [], []
-    steps = [article_seconds(functions)]
-    for _ in range(rounds):
+    def one_round():
+        before = article_seconds(functions)
         start = time.perf_counter()
         train(functions, watched=500)
-        trainings.append(time.perf_counter() - start)
-        steps.append(article_seconds(functions))
-        shares.append(trainings[-1] / statistics.mean(steps[-2:]))
-        tell(f"{trainings[-1]:.1f} s, {shares[-1]:.4f} of the article's")
-    row("the article's 10,000 steps, projected", f"{statistics.median(steps):.0f} s")
-    share = f"{statistics.median(shares):.3f} of that"
-    row("the notebook's training", f"{statistics.median(trainings):.0f} s, {share}")
+        training = time.perf_counter() - start
+        return {"training": training, "steps": [before, article_seconds(functions)]}
+
+    for number in range(1, rounds + 1):
+        piece("training", f"round {number}", one_round)
 
 
 def measure_notebook():
     """Time and peak resident memory of a headless run."""
-    article = article_seconds(load_functions())
-    with tempfile.TemporaryDirectory() as folder:
-        run = run_notebook(Path(folder), probe=None, watch_figures=False)
-    if run.process.returncode:
-        sys.exit(run.process.stderr[-2000:])
-    share = (
-        f"{run.seconds / article:.2f} of the article's 10,000 steps ({article:.0f} s)"
-    )
-    row("headless run of the notebook", f"{run.seconds:.0f} s, {share}")
-    row("peak memory, all processes", f"{run.peak / 1e9:.2f} GB")
+
+    def headless():
+        functions = load_functions()
+        before = article_seconds(functions)
+        with tempfile.TemporaryDirectory() as folder:
+            run = run_notebook(Path(folder), probe=None, watch_figures=False)
+        if run.process.returncode:
+            sys.exit(run.process.stderr[-2000:])
+        steps = [before, article_seconds(functions)]
+        return {"seconds": run.seconds, "steps": steps, "peak": run.peak}
+
+    piece("notebook", "run", headless)
 
 
 def measure_page():
     """The live page of the stored outputs: its size, its time a stroke."""
     import test_live_page as live_page
 
-    html = live_page.live_html(read_notebook())
-    row("the live page in the file", f"{len(html) / 1000:.0f} kB")
-    with tempfile.TemporaryDirectory() as folder, live_page.open_browser() as browser:
-        path = live_page.save_as_html(read_notebook(), Path(folder))
-        with live_page.offline(browser) as context:
-            _, live = live_page.open_live(context, path)
-            for size in (28, 64):
-                taken = live_page.milliseconds_a_stroke(live, size)
-                row(f"the live page's time a stroke, {size}×{size}", f"{taken:.1f} ms")
+    def strokes():
+        found = {"bytes": len(live_page.live_html(read_notebook()))}
+        with tempfile.TemporaryDirectory() as folder, live_page.open_browser() as one:
+            path = live_page.save_as_html(read_notebook(), Path(folder))
+            with live_page.offline(one) as context:
+                _, live = live_page.open_live(context, path)
+                for size in (28, 64):
+                    found[size] = live_page.milliseconds_a_stroke(live, size)
+        return found
+
+    piece("page", "stroke", strokes)
+
+
+def measure_pictures():
+    """Own pictures, made of test digits: the share that is right."""
+    import test_explain as own
+
+    def conditions():
+        functions, mnist = load_functions(), load_mnist()
+        model, _ = train(functions, parameters()["SEED"], watched=500)
+        images, labels = mnist["x_test"], mnist["y_test"]
+        found = {}
+        for name, make in own.CONDITIONS.items():
+            random = np.random.default_rng(11)
+            pictures = [make(digit, random) for digit in images[:200]]
+            right = own.share_right(functions, model, pictures, labels[:200])
+            found[name] = float(right)
+        found["as they are"] = float(own.share_right(functions, model, images, labels))
+        return found
+
+    piece("pictures", "conditions", conditions)
 
 
 def measure_sweeps():
     """What part 7 chose, on canvases of held-out digits."""
-    functions = load_functions()
-    model, _ = train(functions, parameters()["SEED"])
-    weights, bias = model.get_layer("logits").get_weights()
-    sweep(functions, explainer_of(model), weights, bias, *split()[1])
+
+    def all_sweeps():
+        functions = load_functions()
+        model, _ = train(functions, parameters()["SEED"], watched=500)
+        weights, bias = model.get_layer("logits").get_weights()
+        return sweep(functions, explainer_of(model), weights, bias, *split()[1])
+
+    piece("sweeps", "held-out canvases", all_sweeps)
 
 
 def map_figures(functions, model, seed):
@@ -257,7 +341,6 @@ def map_figures(functions, model, seed):
 
     The threshold is the notebook's, frozen.
     """
-    np = functions.np
     canvases, classes, boxes = functions.make_canvases(*split()[1], 300, seed)
     weights, bias = model.get_layer("logits").get_weights()
     maps, evidence = functions.search(explainer_of(model), canvases, weights)
@@ -267,35 +350,34 @@ def map_figures(functions, model, seed):
     pointed = functions.measure_pointing(scene, seed)["evidence of the class"]
     named = functions.measure_naming(scene, scores, bias)["named by windows"]
     boxed = functions.measure_boxes(scene, scores)[..., 0] >= 0.5
-    return np.mean(pointed), np.mean(named), np.mean(boxed)
+    return [float(np.mean(some)) for some in (pointed, named, boxed)]
 
 
 def measure_recipes():
     """Held-out accuracy against images seen, and what the maps are good for.
 
-    The means of TRIALS trainings; the article's recipe is trained once.
+    Three trainings of each; of the article's recipe, one.
     """
-    row("recipe", "accuracy after each pass", "pointing", "both named", "boxes")
-    row(*["---"] * 5)
     trials = [(name, changes, None) for name, changes in VARIANTS.items()]
     trials += [("one pass in all", [], 1), ("three passes in all", [], 3)]
-    for name, changes, epochs in trials:
-        tell(name)
-        functions, accuracies, figures = load_functions(changes), [], []
-        for seed in SEEDS[:TRIALS]:
-            model, accuracy = train(functions, seed, epochs)
-            accuracies.append(accuracy[4::5])  # there are five looks a pass
-            if "Flatten" not in name:
-                figures.append(map_figures(functions, model, seed))
-            tell(f"seed {seed}: {accuracies[-1]} {figures[-1:]}")
-        accuracies = ", ".join(f"{statistics.mean(x):.2%}" for x in zip(*accuracies))
-        figures = [f"{statistics.mean(x):.1%}" for x in zip(*figures)] or ["–"] * 3
-        row(name, accuracies, *figures)
+    for seed in TRIALS:
+        for name, changes, epochs in trials:
+
+            def one_training(name=name, changes=changes, epochs=epochs, seed=seed):
+                functions = load_functions(changes)
+                model, accuracy = train(functions, seed, epochs)
+                found = {"after each pass": accuracy[4::5]}  # five looks a pass
+                if "Flatten" not in name:
+                    found["maps"] = map_figures(functions, model, seed)
+                return found
+
+            piece("recipes", f"{name}, seed {seed}", one_training)
     for head in ("GAP", "Flatten"):
-        tell(f"article, {head}")
-        passes = fit_article(head, [430, 860])
-        passes = ", ".join(f"{x:.2%}" for x in passes)
-        row(f"the article's recipe, {head}", passes, *["–"] * 3)
+        piece(
+            "recipes",
+            f"the article's, {head}",
+            lambda head=head: {"after each pass": fit_article(head, [430, 860])},
+        )
 
 
 def fit_article(head, stops):
@@ -311,46 +393,50 @@ def fit_article(head, stops):
         right = functions.run(model, held_out[0]).argmax(axis=1) == held_out[1]
         accuracies.append(right.mean())
         tell(f"{head}, step {stop}: {right.mean():.2%}")
-    return accuracies
+    return [float(x) for x in accuracies]
 
 
 def measure_article():
     """The article's training in full: does GAP make it slow and less accurate?"""
     stops = [430, 860, 2_000, 5_000, 10_000]
-    row("the article's recipe, steps", *stops)
-    row(*["---"] * 6)
     for head in ("GAP", "Flatten"):
-        row(head, *(f"{x:.2%}" for x in fit_article(head, stops)))
+        piece(
+            "article",
+            head,
+            lambda head=head: dict(zip(map(str, stops), fit_article(head, stops))),
+        )
 
 
 def measure_seeds():
     """The figures of the default run for five seeds, on the test images."""
-    found = {}
-    for seed in SEEDS:
-        tell(f"seed {seed}")
+
+    def default_run(seed):
         with tempfile.TemporaryDirectory() as folder:
             run = run_notebook(Path(folder), {"SEED": seed}, probe=None)
         if run.process.returncode:
             sys.exit(run.process.stderr[-2000:])
-        figures = {name: mean for name, (mean, _) in reported(run.notebook).items()}
-        figures |= {name: s[0] for name, s in shares_of(run.notebook).items()}
-        for name, value in figures.items():
-            found.setdefault(name, []).append(value)
-    row(f"seeds {', '.join(map(str, SEEDS))}", "median", "lowest", "highest", "each")
-    row(*["---"] * 5)
-    for name, values in found.items():
-        middle = statistics.median(values), min(values), max(values)
-        each = ", ".join(f"{value:.2%}" for value in values)
-        row(name, *(f"{value:.2%}" for value in middle), each)
+        found = {name: mean for name, (mean, _) in reported(run.notebook).items()}
+        return found | {n: share for n, (share, *_) in shares_of(run.notebook).items()}
 
+    for seed in SEEDS:
+        piece("seeds", str(seed), lambda seed=seed: default_run(seed))
+
+
+SECTIONS = {
+    "maps": measure_maps,
+    "training": measure_training,
+    "notebook": measure_notebook,
+    "page": measure_page,
+    "pictures": measure_pictures,
+    "sweeps": measure_sweeps,
+    "seeds": measure_seeds,
+    "recipes": measure_recipes,
+    "article": measure_article,
+}
 
 if __name__ == "__main__":
-    sections = ("maps", "training", "notebook", "page", "recipes", "sweeps", "seeds")
-    sections += ("article",)
-    chosen = sys.argv[1:] or sections[:-1]
-    if unknown := set(chosen) - set(sections):
-        sys.exit(f"no section {', '.join(unknown)}: choose of {', '.join(sections)}")
-    tell(f"{psutil.cpu_count()} processors, {datetime.date.today()}")
+    chosen = [word for word in sys.argv[1:] if word != "--anew"] or SECTIONS
+    if unknown := set(chosen) - set(SECTIONS):
+        sys.exit(f"no section {', '.join(unknown)}: choose of {', '.join(SECTIONS)}")
     for section in chosen:
-        tell(section)
-        globals()[f"measure_{section}"]()
+        SECTIONS[section]()

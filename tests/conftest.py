@@ -279,6 +279,16 @@ def reported(notebook):
     return found
 
 
+def shares_of(notebook):
+    """What `report_share` has printed: name -> share, low, high."""
+    number = r"(\d+\.\d)%"
+    line = rf"(?m)^(.+): {number} \(95% interval {number} to {number}\)$"
+    found = {}
+    for name, *values in re.findall(line, text_of(notebook)):
+        found[name] = [float(value) / 100 for value in values]
+    return found
+
+
 def text_of(notebook):
     """All printed text of a notebook's outputs."""
     outputs = [o for cell in code_cells(notebook) for o in cell.outputs]

@@ -64,16 +64,6 @@ FAULTS_SEARCH = [
         "image[y : y + 8, x : x + 8] * (np.arange(8) < 2)\n",
     ),
     (
-        "clutter for noise only",
-        "if pieces > 0 or noise > 0:",
-        "if noise > 0:",
-    ),
-    (
-        "clutter for pieces only",
-        "if pieces > 0 or noise > 0:",
-        "if pieces > 0:",
-    ),
-    (
         "no blank reference",
         "above_blank = maps - blank_maps",
         "above_blank = maps",

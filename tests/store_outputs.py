@@ -1,9 +1,9 @@
 """Run the notebook and store its outputs in it: python tests/store_outputs.py
 
 For whoever changes the notebook. It stores what one clean run of the code as it stands
-has left, puts the two pictures of the opening in place, and writes the README's grid.
-The pictures are packed more tightly, pixel by pixel the same, so that the file stays
-small: this needs `pip install pyoxipng`.
+has left, puts the two pictures of the opening in place, and makes the README's grid and
+tables. The pictures are packed more tightly, pixel by pixel the same, so that the file
+stays small: this needs `pip install pyoxipng`.
 """
 
 import base64
@@ -26,6 +26,7 @@ from conftest import (
     read_notebook,
     run_notebook,
 )
+from tables import README, filled
 
 SAVE = 'model.save("model.keras")'
 KEPT = "kernelspec", "language_info", "title"
@@ -67,4 +68,5 @@ attach(cell_named(notebook, "part-1"), "network.png", network)
 ((grid, _),) = pictures_of(cell_named(notebook, "grid"))
 (ROOT / ".github" / "grid.png").write_bytes(base64.b64decode(grid))
 nbformat.write(notebook, NOTEBOOK)
+README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
 print(f"stored: {run.seconds:.0f} s, {run.peak / 1e9:.2f} GB at the peak")

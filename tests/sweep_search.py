@@ -16,7 +16,7 @@ def shares(functions, drawn, boxes):
         functions.overlap(box, true_box)
         for box, true_box in zip(drawn.reshape(-1, 4), boxes.reshape(-1, 4))
     ]
-    return np.mean(np.array(ious) >= 0.5), np.mean(ious)
+    return float(np.mean(np.array(ious) >= 0.5)), float(np.mean(ious))
 
 
 def best_boxes(functions, maps, classes, boxes, size):
@@ -33,7 +33,7 @@ def best_boxes(functions, maps, classes, boxes, size):
     found = []
     for drawn in (by_threshold, squares):
         found.append(
-            {k: shares(functions, np.array(v), boxes) for k, v in drawn.items()}
+            {str(k): shares(functions, np.array(v), boxes) for k, v in drawn.items()}
         )
     return found
 
@@ -48,6 +48,7 @@ def sweep(
     count=1000,
     seed=1,
 ):
+    """Return what each choice gives: tables by width and by score."""
     made = functions.make_canvases(images, labels, count, seed)
     canvases, classes, boxes = made
     maps, evidence = functions.search(explainer, canvases, class_weights)
@@ -56,48 +57,36 @@ def sweep(
     def pointing(some_maps, width):
         smoothed = functions.smooth_maps(some_maps, width)
         places = functions.peaks(smoothed, classes)
-        return functions.share_of_hits(places, boxes).mean()
+        return float(functions.share_of_hits(places, boxes).mean())
 
-    def at_best(table):
-        key = max(table, key=lambda k: table[k][0])
-        return f"{table[key][0]:.1%} at {key:g}"
-
-    print("| averaged over | pointing | raw map | box of the map | square |")
-    print("|---|---|---|---|---|")
+    widths = {}
     for width in WIDTHS:
         smoothed = functions.smooth_maps(evidence, width)
         tables = best_boxes(functions, smoothed, classes, boxes, size)
-        row = pointing(evidence, width), pointing(maps, width)
-        cells = [f"{width}×{width} cells", *(f"{x:.1%}" for x in row)]
-        print(
-            "| " + " | ".join(cells + [at_best(t) for t in tables]) + " |",
-            flush=True,
-        )
-        if width == 5:
-            kept = tables
-    for name, table in zip(("threshold", "side"), kept):
-        print(f"| {name} | right | mean IoU |\n|---|---|---|")
-        for key, (right, iou) in table.items():
-            print(f"| {key:g} | {right:.1%} | {iou:.3f} |")
-    blank = maps - maps.mean(axis=-1, keepdims=True)
-    print(f"pointing, mean over the classes only: {pointing(blank, 5):.1%}")
+        widths[str(width)] = {
+            "pointing": pointing(evidence, width),
+            "raw map": pointing(maps, width),
+            "thresholds": tables[0],
+            "sides": tables[1],
+        }
     logits = functions.window_means(maps, 7) + bias
     seen = functions.window_means(evidence, 7)
     chances = functions.probabilities(logits)
-    print("| score | both named | ink in best window |\n|---|---|---|")
     scores = {
         "probability × evidence": chances * seen,
         "probability": chances,
-        "evidence": seen,
         "logit": logits,
+        "evidence": seen,
     }
+    named = {}
     for name, some in scores.items():
         scene = {"classes": classes, "maps": maps}
-        named = functions.measure_naming(scene, some, bias)["named by windows"]
+        right = functions.measure_naming(scene, some, bias)["named by windows"]
         drawn = []
         for n, pair in enumerate(classes):
             for c in pair:
                 place = functions.highest_place(some[n, ..., c])
                 drawn.append(functions.ink_box(canvases[n], *place))
-        right, _ = shares(functions, np.array(drawn), boxes)
-        print(f"| {name} | {named.mean():.1%} | {right:.1%} |")
+        boxed, _ = shares(functions, np.array(drawn), boxes)
+        named[name] = {"both named": float(right.mean()), "ink in window": boxed}
+    return {"widths": widths, "scores": named}

@@ -88,7 +88,8 @@ FAULTS = [
         "patch += (layer.kernel_size[0] - 1) * stride",
         "patch += layer.kernel_size[0] - 1",
     ),
-    ("a share that is not squared", "np.sum(differences**2)", "np.sum(differences)"),
+    ("a share that is not squared", "np.sum(mean**2)", "np.sum(mean)"),
+    ("a mean that is counted once", "return classes * np.sum", "return np.sum"),
 ]
 
 

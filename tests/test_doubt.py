@@ -1,12 +1,10 @@
 """Part 6: the planted shortcut, deletion, cells and patches."""
 
-import re
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from conftest import reported, text_of
+from conftest import reported, shares_of
 
 NO_CLASS = "random patches", "top rows", "brightest", "random pixels"
 
@@ -259,16 +257,6 @@ def test_agreement_is_pearsons_correlation(functions):
     assert functions.agreement(first, second) == pytest.approx(expected)
     assert functions.agreement(first, np.ones((7, 7))) == 0
     assert functions.agreement(np.ones((7, 7)), first) == 0
-
-
-def shares_of(notebook):
-    """What `report_share` has printed: name -> share, low, high."""
-    number = r"(\d+\.\d)%"
-    line = rf"(?m)^(.+): {number} \(95% interval {number} to {number}\)$"
-    found = {}
-    for name, *values in re.findall(line, text_of(notebook)):
-        found[name] = [float(value) / 100 for value in values]
-    return found
 
 
 def test_the_map_finds_the_planted_shortcut_and_not_the_control(full_run):

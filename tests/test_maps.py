@@ -302,7 +302,7 @@ def test_the_interval_is_the_normal_one(functions):
 
 def test_a_report_prints_mean_and_half_width(functions, capsys):
     functions.report("four", np.array([0, 1, 1, 1, 0, 1, 1, 1]))
-    functions.report("paired", np.array([0.5, -0.25, 0.5, 0.25]), "+.1%")
+    functions.report("paired", np.array([0.5, -0.25, 0.5, 0.25]), sign="+")
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["four: 75.0% ± 30.0%", "paired: +25.0% ± 30.0%"]
 

@@ -504,26 +504,6 @@ def check_clutter(functions, mnist):
     assert np.mean(areas) > 8 and 4 < np.mean(many) / np.mean(areas) < 7
 
 
-def check_cluttered_canvases(functions, mnist):
-    """Boxes still hold the digits' ink; the ground is not black."""
-    images, labels = mnist["x_test"], mnist["y_test"]
-    made = functions.make_canvases(images, labels, 5, 7, pieces=4, noise=31)
-    canvases, classes, boxes = made
-    assert canvases.shape == (5, 64, 64) and canvases.dtype == np.uint8
-    assert (canvases > 0).mean() > 0.9
-    for canvas, two in zip(canvases, boxes):
-        for top, left, bottom, right in two:
-            assert canvas[top:bottom, left:right].max() > 200
-    noisy = functions.make_canvases(images, labels, 5, 7, noise=31)[0]
-    assert (noisy > 0).mean() > 0.9
-    pieces = functions.make_canvases(images, labels, 5, 7, pieces=4)
-    outside = pieces[0].copy()
-    for canvas, two in zip(outside, pieces[2]):
-        for top, left, bottom, right in two:
-            canvas[top:bottom, left:right] = 0
-    assert outside.any() and (outside == 0).mean() > 0.8
-
-
 def check_crowded(functions, mnist):
     """Any number of digits fits the smallest canvas that is not refused."""
     for digits in range(1, 11):
@@ -540,7 +520,6 @@ def check_crowded(functions, mnist):
 CANVAS_CHECKS = [
     check_canvases,
     check_clutter,
-    check_cluttered_canvases,
     check_crowded,
 ]
 
@@ -552,9 +531,7 @@ def test_canvases(functions, mnist, check):
 
 def test_canvases_depend_on_the_seed_alone(functions, mnist):
     made = [
-        functions.make_canvases(
-            mnist["x_test"], mnist["y_test"], 5, seed, 100, 5, 4, 31
-        )
+        functions.make_canvases(mnist["x_test"], mnist["y_test"], 5, seed, 100, 5)
         for seed in (1, 1, 2)
     ]
     first, again, other = made
