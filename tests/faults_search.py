@@ -52,7 +52,7 @@ FAULTS_SEARCH = [
         "cluttered = np.maximum(cluttered, canvas)",
         "cluttered = np.where(cluttered > 0, cluttered, canvas)",
     ),
-    ("pieces that hide ink", "np.maximum(place, piece)", "piece"),
+    ("pieces that hide ink", "np.maximum(below, piece)", "piece"),
     (
         "noise beyond its grey",
         "generator.integers(0, noise + 1,",
@@ -90,18 +90,18 @@ FAULTS_SEARCH = [
     ),
     (
         "windows that skip cells",
-        'tf.nn.avg_pool2d(maps, width, 1, "VALID")',
-        'tf.nn.avg_pool2d(maps, width, 2, "VALID")',
+        "ksize=width, strides=1",
+        "ksize=width, strides=2",
     ),
     (
         "maxima for means",
-        "tf.nn.avg_pool2d(maps, width, 1",
-        "tf.nn.max_pool2d(maps, width, 1",
+        "tf.nn.avg_pool2d(maps",
+        "tf.nn.max_pool2d(maps",
     ),
     (
         "smoothing off its cell",
-        "((0, 0), edge, edge, (0, 0))",
-        "((0, 0), (2 * edge[0], 0), edge, (0, 0))",
+        "[(0, 0), zeros, zeros, (0, 0)]",
+        "[(0, 0), (2 * zeros[0], 0), zeros, (0, 0)]",
     ),
     (
         "smoothing of other width",
@@ -110,8 +110,8 @@ FAULTS_SEARCH = [
     ),
     (
         "copies beyond the canvas",
-        "edge, edge, (0, 0)))",
-        'edge, edge, (0, 0)), "edge")',
+        "zeros, zeros, (0, 0)])",
+        'zeros, zeros, (0, 0)], "edge")',
     ),
     (
         "peaks of the lowest",
@@ -140,28 +140,28 @@ FAULTS_SEARCH = [
     ),
     (
         "other classes' peaks",
-        "resize(one[..., some], size)",
-        "resize(one[..., some[::-1]], size)",
+        "resize(its_maps[..., its_classes], size)",
+        "resize(its_maps[..., its_classes[::-1]], size)",
     ),
     (
         "peaks in cells",
-        "size = (stride * one.shape[0], stride * one.shape[1])",
-        "size = one.shape[:2]",
+        "size = (stride * height, stride * width)",
+        "size = (height, width)",
     ),
     (
         "places of another digit",
-        "pairs = zip(some, theirs)",
-        "pairs = zip(some, theirs[::-1])",
+        "in zip(its_places, its_boxes):",
+        "in zip(its_places, its_boxes[::-1]):",
     ),
     (
         "an absent class that is there",
-        "np.setdiff1d(np.arange(10), some)",
+        "np.setdiff1d(np.arange(10), its_classes)",
         "np.arange(10)",
     ),
     (
         "always the same absent class",
-        "generator.permutation(others)[: len(some)]",
-        "others[: len(some)]",
+        "generator.permutation(others)[: len(its_classes)]",
+        "others[: len(its_classes)]",
     ),
     (
         "the first of the brightest",
@@ -220,8 +220,8 @@ FAULTS_SEARCH = [
     ),
     (
         "always as many as asked",
-        "while len(found) < count and best.max() > -np.inf:",
-        "while len(found) < count:",
+        "if best.max() == -np.inf:",
+        "if False:",
     ),
     (
         "boxes that miss each other overlap",
@@ -245,13 +245,13 @@ FAULTS_SEARCH = [
     ),
     (
         "the smallest component",
-        "if len(queue) > len(largest):",
-        "if len(largest) == 0 or len(queue) < len(largest):",
+        "if len(component) > len(largest):",
+        "if len(largest) == 0 or len(component) < len(largest):",
     ),
     (
         "the last of equal components",
-        "if len(queue) > len(largest):",
-        "if len(queue) >= len(largest):",
+        "if len(component) > len(largest):",
+        "if len(component) >= len(largest):",
     ),
     (
         "a threshold by half",
@@ -322,6 +322,11 @@ FAULTS_SEARCH = [
         "one digit named is enough",
         "set(named) == set(some)",
         "bool(set(named) & set(some))",
+    ),
+    (
+        "evidence for probability alone",
+        "by_chance = measure_naming(scene, chances, bias)",
+        "by_chance = measure_naming(scene, scores, bias)",
     ),
     (
         "the smallest logits",

@@ -115,7 +115,7 @@ def draw(functions, model, image):
     )
     arrow(figure, (0.505, row - 0.01), (0.505, 0.385), "")
     figure.text(0.515, 0.49, "× W, summed", ha="left", va="center", size=9.5)
-    arrow(figure, (0.59, 0.22), (0.905, row - 0.1), "", bend=0.25)
+    arrow(figure, (0.59, 0.22), (0.965, row + 0.085), "", bend=0.42)  # to its bar
     figure.text(
         0.78, 0.2, "its mean, + b:\nthe same logit", ha="center", va="top", size=9.5
     )

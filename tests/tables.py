@@ -31,6 +31,7 @@ FIGURES = {
     "of top rows": "contrast ahead at 30%, top rows",
     "of gradient × input": "contrast ahead at 30%, gradient × input",
     "agreement with blanked patches: summed contrast": "agreement, summed contrast",
+    "gradient × input, summed": "agreement, gradient × input",
     "ink": "agreement, ink",
     "position alone": "agreement, position alone",
     "single cell": "agreement, single cell",
@@ -39,6 +40,7 @@ FIGURES = {
     "brightest pixel": "brightest pixel",
     "evidence of an absent class": "evidence of an absent class",
     "both digits named": "named by windows",
+    "the same by windows, probability alone": "named by probability alone",
     "the same by the logits of the whole canvas": "named by plain logits",
     "box right: outline of the map": "map alone",
     "square around its highest place": "square around the peak",
@@ -48,6 +50,8 @@ FIGURES = {
     "outline of the map": "in clutter, map alone",
     "square": "in clutter, square around the peak",
     "ink in the window": "in clutter, ink in best window",
+    "what clutter costs pointing": "black ahead of clutter, evidence of the class",
+    "and naming": "black ahead of clutter, named by windows",
 }
 
 

@@ -48,19 +48,19 @@ FAULTS = [
     ),
     (
         "softmax in Grad-CAM of the logit",
-        'if score == "probability":',
-        'if score != "probability":',
+        "if use_probability:",
+        "if not use_probability:",
     ),
-    ("the logit in Grad-CAM of the probability", 'if score == "probability":', "if 0:"),
+    ("the logit in Grad-CAM of the probability", "if use_probability:", "if 0:"),
     (
         "a summed gradient",
-        "alpha = tf.reduce_mean(gradient, axis=(0, 1))",
-        "alpha = tf.reduce_sum(gradient, axis=(0, 1))",
+        "alpha = np.mean(gradient, axis=(0, 1))",
+        "alpha = np.sum(gradient, axis=(0, 1))",
     ),
     (
         "Grad-CAM of another class",
-        "explained = scores[0, class_index]",
-        "explained = scores[0, class_index - 1]",
+        "score = scores[0, class_index]",
+        "score = scores[0, class_index - 1]",
     ),
     ("an interval of the values", "/ np.sqrt(len(values))", "/ 1"),
     (
@@ -80,16 +80,16 @@ FAULTS = [
     ),
     (
         "a patch without the pooling",
-        "patch += (layer.pool_size[0] - 1) * stride",
-        "patch += 0",
+        "patch + (places - 1) * stride  # one step farther",
+        "patch",
     ),
     (
         "a patch in steps of one",
-        "patch += (layer.kernel_size[0] - 1) * stride",
-        "patch += layer.kernel_size[0] - 1",
+        "patch + (places - 1) * stride  # four steps farther",
+        "patch + places - 1",
     ),
-    ("a share that is not squared", "np.sum(mean**2)", "np.sum(mean)"),
-    ("a mean that is counted once", "return classes * np.sum", "return np.sum"),
+    ("a share that is not squared", "np.sum(without_mean**2)", "np.sum(without_mean)"),
+    ("the share that is left", "return 1 - kept", "return kept"),
 ]
 
 

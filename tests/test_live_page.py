@@ -565,7 +565,7 @@ def test_keyboard_alone_picks_digit_class_and_rival(opened):
     assert live.locator("#class").input_value() == "3"
     tab_to("rival")
     keyboard.press("5")
-    assert "Red favours 3, blue favours 5." in text_of_page(live)
+    assert "Redder places favour 3 more, bluer ones 5." in text_of_page(live)
     tab_to("kind")
     keyboard.press("8")
     tab_to("wrong")
@@ -574,7 +574,7 @@ def test_keyboard_alone_picks_digit_class_and_rival(opened):
     keyboard.press("Enter")
     said = live.get_by_role("status").inner_text()
     assert "a 8 taken for a" in said
-    assert "Red favours 3, blue favours 5." in text_of_page(live)
+    assert "Redder places favour 3 more, bluer ones 5." in text_of_page(live)
 
 
 def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(browser, saved):

@@ -191,7 +191,7 @@ def check_grad_cam_of_the_probability(functions, shape):
     head, cells = head_of(functions, weights, bias), shape[1] * shape[2]
     p = softmax(pooled_logits(features, weights, bias))[0]
     maps = loops(features, weights)[0]
-    found = functions.grad_cam(head, features[0], 1, "probability")
+    found = functions.grad_cam(head, features[0], 1, use_probability=True)
     expected = p[1] * (maps[..., 1] - maps @ p) / cells
     assert np.abs(found - expected).max() <= 1e-10 * terms(features, weights)
 
@@ -206,7 +206,7 @@ def check_grad_cam_against_finite_differences(functions, shape):
         gradient[place] = (softmax(ends[0]) - softmax(ends[1]))[0, 1] / 2e-5
     expected = (gradient.mean(axis=(1, 2), keepdims=True) * features).sum(axis=-1)
     head = head_of(functions, weights, bias)
-    found = functions.grad_cam(head, features[0], 1, "probability")
+    found = functions.grad_cam(head, features[0], 1, use_probability=True)
     assert np.abs(found - expected[0]).max() <= 1e-8
 
 
@@ -227,7 +227,7 @@ def check_share_of_the_mean(functions, shape):
     same = np.repeat(weights[:, :1], weights.shape[1], axis=1)
     assert np.isclose(functions.share_of_mean(same), 1)
     centred = weights - weights.mean(axis=1, keepdims=True)
-    assert functions.share_of_mean(centred) < 1e-20
+    assert functions.share_of_mean(centred) < 1e-12  # 1 - 1, rounded
     of_both = (same**2).sum() / ((same**2).sum() + (centred**2).sum())
     assert np.isclose(functions.share_of_mean(same + centred), of_both)
 
@@ -302,9 +302,11 @@ def test_the_interval_is_the_normal_one(functions):
 
 def test_a_report_prints_mean_and_half_width(functions, capsys):
     functions.report("four", np.array([0, 1, 1, 1, 0, 1, 1, 1]))
-    functions.report("paired", np.array([0.5, -0.25, 0.5, 0.25]), sign="+")
+    functions.report_difference("paired", np.array([0.5, -0.25, 0.5, 0.25]))
+    functions.report_difference("down", np.array([-0.5, -0.25]), ".2f")
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["four: 75.0% ± 30.0%", "paired: +25.0% ± 30.0%"]
+    assert lines[:2] == ["four: 75.0% ± 30.0%", "paired: +25.0% ± 30.0%"]
+    assert lines[2] == "down: -0.38 ± 0.17"
 
 
 def check_receptive_field(functions):

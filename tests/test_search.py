@@ -277,7 +277,7 @@ def check_ink_box(functions):
     assert functions.area(*empty) == 0
 
 
-def check_draw_boxes(functions):
+def check_three_boxes(functions):
     """Each of the three from what it may know: map, peak, window."""
     canvas = np.zeros((40, 40), np.uint8)
     canvas[22:30, 20:26] = 200
@@ -286,13 +286,13 @@ def check_draw_boxes(functions):
     one_map[3, 5] = 5
     scores = np.zeros((4, 4))
     scores[2, 3] = 1
-    by_map, square, ink = functions.draw_boxes(canvas, one_map, scores)
+    by_map, square, ink = functions.three_boxes(canvas, one_map, scores)
     large = functions.resize(one_map[..., None], (40, 40))[..., 0]
     row, column = np.argwhere(large == large.max())[0]
     assert np.array_equal(by_map, functions.map_box(large))
     assert square.tolist() == [row - 8, column - 8, row + 9, column + 9]
     assert ink.tolist() == [22, 20, 30, 26]
-    assert functions.draw_boxes(canvas, one_map, scores, 200)[2, 2] == 8
+    assert functions.three_boxes(canvas, one_map, scores, 200)[2, 2] == 8
 
 
 def small_scene(functions):
@@ -327,6 +327,12 @@ def check_measures(functions):
     naming = functions.measure_naming(scene, scores, bias)
     assert naming["named by windows"].tolist() == [True, True]
     assert naming["named by plain logits"].tolist() == [True, False]
+    all_ways = functions.all_namings(scene, -scores, bias)
+    chances = functions.probabilities(functions.window_means(scene["maps"], 7))
+    for n, two in enumerate(scene["classes"]):  # the two best windows, in a loop
+        named = functions.find_digits(chances[n], 2)[:, 0]
+        right = set(named.tolist()) == set(two.tolist())
+        assert all_ways["named by probability alone"][n] == right
     other = {**scene, "classes": np.array([[3, 8], [3, 7]])}
     naming = functions.measure_naming(other, scores, bias)
     assert naming["named by windows"].tolist() == [False, True]
@@ -390,7 +396,7 @@ CHECKS = [
     check_map_box,
     check_square_box,
     check_ink_box,
-    check_draw_boxes,
+    check_three_boxes,
     check_measures,
     check_merits,
     check_is_right,
@@ -590,6 +596,11 @@ def test_paired_differences_are_those_of_the_means(means):
     assert abs(means["evidence ahead of the raw map"] - lead) < 0.0011
     lead = means["square around the peak"] - means["map alone"]
     assert abs(means["square ahead of the map"] - lead) < 0.0011
+    lead = means["named by windows"] - means["named by probability alone"]
+    assert abs(means["score ahead of probability alone"] - lead) < 0.0011
+    for name in ("evidence of the class", "named by windows", "map alone"):
+        fall = means[name] - means[f"in clutter, {name}"]
+        assert abs(means[f"black ahead of clutter, {name}"] - fall) < 0.0011
 
 
 def test_clutter_is_harder_but_not_hopeless(means):

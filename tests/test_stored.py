@@ -154,16 +154,21 @@ def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
     means = {name: mean for name, (mean, _) in reported(stored).items()}
     ends = {name: mean - half for name, (mean, half) in reported(stored).items()}
     text = "\n".join(prose(stored))
-    assert "the contrast beats every order that knows no class, and gradient" in text
+    assert "the contrast beats all four orders that know no class, and gradient" in text
     for name in ("random patches", "top rows", "brightest", "random pixels"):
         assert ends[f"contrast ahead at 30%, {name}"] > 0
         assert ends[f"contrast ahead in area, {name}"] > 0
     for where in ("at 30%", "in area"):
         mean, half = reported(stored)[f"contrast ahead {where}, gradient × input"]
         assert mean + half < 0
-    assert "Summed over the patch, the contrast is ahead of ink and position." in text
+    assert "the contrast is ahead of ink and position, and behind gradient" in text
     for name in ("ink", "position alone"):
         assert ends[f"summed contrast ahead, {name}"] > 0
+    mean, half = reported(stored)["summed contrast ahead, gradient × input"]
+    assert mean + half < 0
+    assert "Two other classes are hardly ahead of random patches, if at all." in text
+    mean, half = reported(stored)["at 30%, two other classes ahead of random patches"]
+    assert mean - half < 0.02
     assert "a fixed square does better than the outline" in text
     assert ends["square ahead of the map"] > 0
     assert "Only the raw map comes close." in text
