@@ -100,8 +100,8 @@ FAULTS_SEARCH = [
     ),
     (
         "smoothing off its cell",
-        "[(0, 0), zeros, zeros, (0, 0)]",
-        "[(0, 0), (2 * zeros[0], 0), zeros, (0, 0)]",
+        "[(0, 0), (half, half), (half, half), (0, 0)]",
+        "[(0, 0), (2 * half, 0), (half, half), (0, 0)]",
     ),
     (
         "smoothing of other width",
@@ -110,8 +110,8 @@ FAULTS_SEARCH = [
     ),
     (
         "copies beyond the canvas",
-        "zeros, zeros, (0, 0)])",
-        'zeros, zeros, (0, 0)], "edge")',
+        "(half, half), (half, half), (0, 0)])",
+        '(half, half), (half, half), (0, 0)], "edge")',
     ),
     (
         "peaks of the lowest",
@@ -140,8 +140,8 @@ FAULTS_SEARCH = [
     ),
     (
         "other classes' peaks",
-        "resize(its_maps[..., its_classes], size)",
-        "resize(its_maps[..., its_classes[::-1]], size)",
+        "resize(its_maps[..., [c]], size)",
+        "resize(its_maps[..., [9 - c]], size)",
     ),
     (
         "peaks in cells",
@@ -200,13 +200,13 @@ FAULTS_SEARCH = [
     ),
     (
         "windows struck out to the right only",
-        "max(0, row - apart + 1), max(0, column - apart + 1)",
-        "row, column",
+        "if abs(y - row) < apart and abs(x - column) < apart:",
+        "if 0 <= y - row < apart and 0 <= x - column < apart:",
     ),
     (
         "one window too many struck out",
-        "best[top : row + apart, left",
-        "best[top : row + apart + 1, left",
+        "if abs(y - row) < apart and",
+        "if abs(y - row) <= apart and",
     ),
     (
         "a window's worst class",
@@ -245,13 +245,13 @@ FAULTS_SEARCH = [
     ),
     (
         "the smallest component",
-        "if len(component) > len(largest):",
-        "if len(largest) == 0 or len(component) < len(largest):",
+        "if len(group) > len(largest):",
+        "if len(largest) == 0 or len(group) < len(largest):",
     ),
     (
         "the last of equal components",
-        "if len(component) > len(largest):",
-        "if len(component) >= len(largest):",
+        "if len(group) > len(largest):",
+        "if len(group) >= len(largest):",
     ),
     (
         "a threshold by half",
@@ -320,23 +320,23 @@ FAULTS_SEARCH = [
     ),
     (
         "one digit named is enough",
-        "set(named) == set(some)",
-        "bool(set(named) & set(some))",
+        "set(named) == set(classes)",
+        "bool(set(named) & set(classes))",
     ),
     (
         "evidence for probability alone",
-        "by_chance = measure_naming(scene, chances, bias)",
-        "by_chance = measure_naming(scene, scores, bias)",
+        "windows_name_all(scene, chances)",
+        "windows_name_all(scene, scores)",
     ),
     (
         "the smallest logits",
-        "np.argsort(logits)[-len(some) :]",
-        "np.argsort(logits)[: len(some)]",
+        "np.argsort(logits)[-len(classes) :]",
+        "np.argsort(logits)[: len(classes)]",
     ),
     (
         "windows for plain logits",
-        "set(largest) == set(some)",
-        "set(named) == set(some)",
+        '"named by plain logits": logits_name_all(scene, bias)',
+        '"named by plain logits": windows_name_all(scene, scores)',
     ),
     (
         "raw maps for evidence",

@@ -89,7 +89,7 @@ FAULTS = [
         "patch + places - 1",
     ),
     ("a share that is not squared", "np.sum(without_mean**2)", "np.sum(without_mean)"),
-    ("the share that is left", "return 1 - kept", "return kept"),
+    ("the share that is left", "(before - after) / before", "after / before"),
 ]
 
 

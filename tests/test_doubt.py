@@ -301,3 +301,15 @@ def test_paired_differences_are_those_of_the_printed_shares(full_run):
         share, _ = values[f"changed at 30%, {rival}"]
         difference, _ = values[f"contrast ahead at 30%, {rival}"]
         assert difference == pytest.approx(contrast - share, abs=0.0011)
+
+
+def test_sums_over_patches_are_those_of_a_loop_cut_at_the_border(functions):
+    images = np.random.default_rng(2).random((3, 28, 28))
+    sums = functions.patch_sums(images, 7, 4, 16)
+    for n, row, column in np.ndindex(3, 7, 7):
+        total = 0
+        for y in range(4 * row - 6, 4 * row + 10):
+            for x in range(4 * column - 6, 4 * column + 10):
+                if 0 <= y < 28 and 0 <= x < 28:
+                    total += images[n, y, x]
+        assert np.isclose(sums[n, row, column], total)

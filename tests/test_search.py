@@ -327,7 +327,7 @@ def check_measures(functions):
     naming = functions.measure_naming(scene, scores, bias)
     assert naming["named by windows"].tolist() == [True, True]
     assert naming["named by plain logits"].tolist() == [True, False]
-    all_ways = functions.all_namings(scene, -scores, bias)
+    all_ways = functions.measure_naming(scene, -scores, bias)
     chances = functions.probabilities(functions.window_means(scene["maps"], 7))
     for n, two in enumerate(scene["classes"]):  # the two best windows, in a loop
         named = functions.find_digits(chances[n], 2)[:, 0]
@@ -348,9 +348,9 @@ def check_measures(functions):
     blinded = {**scene, "faint": 255}
     assert (functions.measure_boxes(blinded, scores)[..., 2] == 0).all()
     for thing in functions.read_canvas(scene, scores, 0):
-        assert thing[0] in (3, 7) and thing[3]
+        assert thing["class"] in (3, 7) and thing["right"]
     for thing in functions.read_canvas(exchanged, scores, 0):
-        assert thing[0] in (3, 7) and not thing[3]
+        assert thing["class"] in (3, 7) and not thing["right"]
 
 
 def check_merits(functions):
