@@ -173,9 +173,11 @@ for _name, _code in _json.loads(ATTEMPTS):
     except Exception:
         _text.write("\\nRAISED " + _traceback.format_exc())
     _told[_name] = _text.getvalue()
+def _same(one, other):  # a missing number equals itself
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 _changed = [
     name for name, value in _before.items()
-    if not np.array_equal(value, globals()[name])
+    if not _same(value, globals()[name])
 ]
 for _old, _new in zip(_weights, model.get_weights()):
     if not np.array_equal(_old, _new):
