@@ -107,13 +107,14 @@ def one_figure(name, means, shares, seeds):
 
 
 def figures():
-    """What the stored run measured, beside five trainings."""
+    """What the stored run measured, beside other trainings."""
     means, shares = stored_figures()
     seeds = list(measured("seeds").values())
-    rows = [("on test images", "stored run", "five seeds: median (range)")]
+    count = f"{len(seeds)} other seeds: median (range)"
+    rows = [("on test images", "stored run", count)]
     for words, name in FIGURES.items():
         rows.append((words, *one_figure(name, means, shares, seeds)))
-    return table(*rows) + "\n\nFive seeds: " + where("seeds")
+    return table(*rows) + "\n\nOther seeds: " + where("seeds")
 
 
 def speed():
