@@ -231,7 +231,7 @@ def test_parameters_that_cannot_work_are_refused_before_the_data_are_read(
     functions, name, value
 ):
     notebook = read_notebook()
-    checks = cell_named(notebook, "split").source.split("\n\n")[0]
+    checks = cell_named(notebook, "load-mnist").source.split("\n\n\n")[-1]
     namespace = {}
     exec(cell_named(notebook, "parameters").source, namespace)
     exec(checks, namespace)  # the defaults are accepted
