@@ -55,8 +55,8 @@ def test_nine_mistakes_are_shown_and_each_is_one(full_run):
     titles = full_run.left["figures"][MISTAKES]["titles"]
     for digit, contrast in zip(titles[0:18:2], titles[1:18:2]):
         true = re.fullmatch(r"true (\d)", digit).group(1)
-        wrong = re.fullmatch(r"predicted (\d)\n.*%", contrast).group(1)
-        assert wrong != true
+        first, second = re.fullmatch(r"(\d) − (\d)\n.*% sure", contrast).groups()
+        assert second == true and first != true  # predicted minus true
     assert len(titles[:18]) == 18
 
 
