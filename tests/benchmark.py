@@ -9,7 +9,7 @@ The sections, with what they take on two cores:
   pictures  one's own picture under many conditions (five)
   sweeps    what part 7 chose, on held-out canvases (ten)
   seeds     the default run for five seeds (half an hour)
-  recipes   accuracy and maps: the recipe, variants, the article's (an hour or more)
+  recipes   accuracy and maps: the recipe and variants (an hour or more)
   article   the article's 10,000 steps in full, with both heads (an hour or more)
 
 All run if none is named. Each piece that is done stands at once in tests/measured/,
@@ -19,10 +19,10 @@ the README's tables of it. The test images are read by `seeds` and `pictures` al
 every other accuracy is on the 5,000 images held out.
 """
 
-import contextlib
 import datetime
 import json
 import platform
+import re
 import statistics
 import sys
 import tempfile
@@ -91,10 +91,12 @@ VARIANTS = {
     ],
     "Flatten in place of GAP": FLATTEN,
 }
+# the same recipe with other passes over the images
+PASSES = {"one pass in all": 1, "three passes in all": 3}
 
 
 def tell(text):
-    """Show progress on the terminal, apart from the table."""
+    """Show progress on the terminal."""
     print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
 
 
@@ -128,16 +130,10 @@ def split():
 def machine():
     """What the figures were measured on, in words."""
     gigabytes = round(psutil.virtual_memory().total / 2**30)
-    names = (
-        [
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        if Path("/proc/cpuinfo").exists()
-        else [platform.processor()]
-    )
-    name = (names or [platform.machine()])[0]
+    name, listed = platform.machine(), Path("/proc/cpuinfo")
+    if listed.exists():  # Linux tells the processor's name
+        told = re.search(r"model name\s*: (.+)", listed.read_text())
+        name = told.group(1).strip() if told else name
     return f"{psutil.cpu_count()} × {name}, {gigabytes} GB, {platform.system()}"
 
 
@@ -158,11 +154,10 @@ def piece(section, name, measure):
     pieces, code = measured(section), digest_of_code(read_notebook())[:12]
     if "--anew" not in sys.argv and pieces.get(name, {}).get("code") == code:
         tell(f"{section}, {name}: kept")
-        return pieces[name]["found"]
+        return
     tell(f"{section}, {name}")
     begin = time.perf_counter()
     found = measure()
-    pieces = measured(section)
     pieces[name] = {
         "date": str(datetime.date.today()),
         "machine": machine(),
@@ -175,7 +170,6 @@ def piece(section, name, measure):
     text = json.dumps(pieces, indent=1, ensure_ascii=False)
     (MEASURED / f"{section}.json").write_text(text + "\n", encoding="utf-8")
     tell(json.dumps(found)[:300])
-    return found
 
 
 def measure_maps():
@@ -251,8 +245,7 @@ def train(functions, seed=1, epochs=None, watched=5_000):
     functions.tf.config.experimental.enable_op_determinism()
     functions.keras.utils.set_random_seed(seed)
     model = functions.build_model(chosen["DROPOUT"])
-    with contextlib.redirect_stdout(sys.stderr):  # its progress is no part of the table
-        history = functions.train(model, *training, held_out, epochs, *recipe, seed)
+    history = functions.train(model, *training, held_out, epochs, *recipe, seed)
     return model, history["val_accuracy"]
 
 
@@ -348,18 +341,15 @@ def map_figures(functions, model, seed):
     scene |= {"maps": maps, "evidence": evidence}
     scores = functions.window_scores(maps, evidence, bias)
     pointed = functions.measure_pointing(scene, seed)["evidence of the class"]
-    named = functions.measure_naming(scene, scores, bias)["named by windows"]
+    named = functions.windows_name_all(scene, scores)
     boxed = functions.measure_boxes(scene, scores)[..., 0] >= 0.5
     return [float(np.mean(some)) for some in (pointed, named, boxed)]
 
 
 def measure_recipes():
-    """Held-out accuracy against images seen, and what the maps are good for.
-
-    Three trainings of each; of the article's recipe, one.
-    """
+    """Held-out accuracy against images seen, and what the maps are good for."""
     trials = [(name, changes, None) for name, changes in VARIANTS.items()]
-    trials += [("one pass in all", [], 1), ("three passes in all", [], 3)]
+    trials += [(name, [], epochs) for name, epochs in PASSES.items()]
     for seed in TRIALS:
         for name, changes, epochs in trials:
 
@@ -372,12 +362,6 @@ def measure_recipes():
                 return found
 
             piece("recipes", f"{name}, seed {seed}", one_training)
-    for head in ("GAP", "Flatten"):
-        piece(
-            "recipes",
-            f"the article's, {head}",
-            lambda head=head: {"after each pass": fit_article(head, [430, 860])},
-        )
 
 
 def fit_article(head, stops):
@@ -398,7 +382,7 @@ def fit_article(head, stops):
 
 def measure_article():
     """The article's training in full: does GAP make it slow and less accurate?"""
-    stops = [430, 860, 2_000, 5_000, 10_000]
+    stops = [430, 860, 2_000, 5_000, 10_000]  # the first two: after each pass
     for head in ("GAP", "Flatten"):
         piece(
             "article",

@@ -80,8 +80,7 @@ def sweep(
     }
     named = {}
     for name, some in scores.items():
-        scene = {"classes": classes, "maps": maps}
-        right = functions.measure_naming(scene, some, bias)["named by windows"]
+        right = functions.windows_name_all({"classes": classes}, some)
         drawn = []
         for n, pair in enumerate(classes):
             for c in pair:

@@ -8,7 +8,7 @@ typed by hand; a test holds them together.
 import re
 import statistics
 
-from benchmark import VARIANTS, measured
+from benchmark import PASSES, VARIANTS, measured
 from conftest import ROOT, read_notebook, reported, shares_of
 
 README = ROOT / "README.md"
@@ -77,14 +77,8 @@ def where(*sections):
     return f"Measured {' and '.join(dates)}. {on}. {packages}."
 
 
-def stored_figures():
-    """name -> mean and half-width of the stored run; of shares, both ends."""
-    notebook = read_notebook()
-    return reported(notebook), shares_of(notebook)
-
-
 def one_figure(name, means, shares, seeds):
-    """The stored run's figure, and the five seeds' median and range, as text."""
+    """The stored run's figure, and other seeds' median and range, as text."""
     unit = 1 if name.startswith("agreement") else 100
     places = 2 if unit == 1 or name == "test accuracy" else 1
     sign = "+" if "ahead" in name else ""
@@ -108,7 +102,8 @@ def one_figure(name, means, shares, seeds):
 
 def figures():
     """What the stored run measured, beside other trainings."""
-    means, shares = stored_figures()
+    notebook = read_notebook()
+    means, shares = reported(notebook), shares_of(notebook)
     seeds = list(measured("seeds").values())
     count = f"{len(seeds)} other seeds: median (range)"
     rows = [("on test images", "stored run", count)]
@@ -150,11 +145,9 @@ def speed():
 def recipes():
     """Held-out accuracy and what the maps are good for: means over trainings."""
     pieces = measured("recipes")
-    names = [*VARIANTS, "one pass in all", "three passes in all"]
-    names += ["the article's, GAP", "the article's, Flatten"]
     head = "recipe", "trainings", "after each pass", "pointing", "both named", "boxes"
     rows = [head]
-    for name in names:
+    for name in [*VARIANTS, *PASSES]:
         some = [p["found"] for n, p in pieces.items() if n.split(", seed ")[0] == name]
         if not some:
             continue
@@ -165,7 +158,10 @@ def recipes():
             known = [value for value in values if value is not None]
             maps.append(percent(statistics.mean(known)) if known else "–")
         rows.append((name, len(some), told, *(maps or ["–"] * 3)))
-    return table(*rows) + "\n\n" + where("recipes")
+    for name, one in measured("article").items():
+        after = ", ".join(percent(one["found"][stop], 2) for stop in ("430", "860"))
+        rows.append((f"the article's, {name}", 1, after, *["–"] * 3))
+    return table(*rows) + "\n\n" + where("recipes", "article")
 
 
 def article():

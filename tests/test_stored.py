@@ -129,7 +129,7 @@ def plain(text):
 def test_every_measured_number_in_the_prose_stands_in_an_output_or_the_benchmark(
     stored,
 ):
-    tables = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- figures -->")
+    tables = README.read_text(encoding="utf-8").split("<!-- figures -->")
     printed = plain(text_of(stored) + tables[1])
     _, *later = lesson(stored)  # the opening's numbers have a test of their own
     for text in later:
