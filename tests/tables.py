@@ -132,7 +132,7 @@ def speed():
     for run in (p["found"] for p in measured("notebook").values()):
         share = run["seconds"] / statistics.mean(run["steps"])
         told = f"{run['seconds']:.0f} s, {share:.2f} of that"
-        rows.append(("whole headless run, against the same", told))
+        rows.append(("headless run, against the article's 10,000 steps", told))
         rows.append(("its peak memory, all processes", f"{run['peak'] / 1e9:.2f} GB"))
     for page in (p["found"] for p in measured("page").values()):
         rows.append(("live page in the file", f"{page['bytes'] / 1000:.0f} kB"))
