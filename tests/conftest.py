@@ -22,6 +22,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
+# Pictures that a text shows before the code: text, name, the cell that draws it.
+ATTACHED = [
+    ("opening", "the-sum.png", "the-sum"),
+    ("part-7", "gallery.png", "gallery-show"),
+    ("own-picture", "photograph.png", "bad-photograph"),
+]
+
 # Goes behind the definition of `show` and notes what each figure holds.
 KEEP_FIGURES = """
 _figures, _show = {}, show

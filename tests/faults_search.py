@@ -19,18 +19,18 @@ FAULTS_SEARCH = [
     ),
     (
         "digits that overlap",
-        "if distances.max() < tile:",
-        "if distances.max() < tile / 2:",
+        "if down < tile and across < tile:",
+        "if down < tile / 2 and across < tile / 2:",
     ),
     (
         "tiles clear in both directions",
-        "if distances.max() < tile:",
-        "if distances.min() < tile:",
+        "if down < tile and across < tile:",
+        "if down < tile or across < tile:",
     ),
     (
         "tiles that may not touch",
-        "if distances.max() < tile:",
-        "if distances.max() <= tile:",
+        "if down < tile and across < tile:",
+        "if down <= tile and across <= tile:",
     ),
     (
         "only the first tile kept clear",
@@ -140,8 +140,8 @@ FAULTS_SEARCH = [
     ),
     (
         "other classes' peaks",
-        "resize(its_maps[..., [c]], size)",
-        "resize(its_maps[..., [9 - c]], size)",
+        "one_map = its_maps[..., c]",
+        "one_map = its_maps[..., 9 - c]",
     ),
     (
         "peaks in cells",
@@ -260,8 +260,8 @@ FAULTS_SEARCH = [
     ),
     (
         "another threshold, if not told",
-        "def map_box(one_map, threshold=0.65)",
-        "def map_box(one_map, threshold=0.4)",
+        "BOX_THRESHOLD = 0.65",
+        "BOX_THRESHOLD = 0.4",
     ),
     (
         "all components",

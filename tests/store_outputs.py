@@ -1,7 +1,7 @@
 """Run the notebook and store its outputs in it: python tests/store_outputs.py
 
 For whoever changes the notebook. It stores what one clean run of the code as it stands
-has left, puts the two pictures of the opening in place, and makes the README's grid and
+has left, puts the pictures that open parts in place, and makes the README's grid and
 tables. The pictures are packed more tightly, pixel by pixel the same, so that the file
 stays small: this needs `pip install pyoxipng`.
 """
@@ -15,6 +15,7 @@ import oxipng
 
 import network_picture
 from conftest import (
+    ATTACHED,
     NOTEBOOK,
     ROOT,
     cell_named,
@@ -60,8 +61,9 @@ for cell in code_cells(notebook):
         if "image/png" in output.get("data", {}):
             output.data["image/png"] = packed(output.data["image/png"])
 
-((the_sum, _),) = pictures_of(cell_named(notebook, "the-sum"))
-attach(cell_named(notebook, "opening"), "the-sum.png", the_sum)
+for cell, name, source in ATTACHED:
+    ((picture, _),) = pictures_of(cell_named(notebook, source))
+    attach(cell_named(notebook, cell), name, picture)
 network = network_picture.draw(functions, model, load_mnist()["x_test"][4])
 network = packed(base64.b64encode(network))
 attach(cell_named(notebook, "part-1"), "network.png", network)

@@ -16,8 +16,9 @@ README = ROOT / "README.md"
 # what the README calls a figure -> what the notebook calls it
 FIGURES = {
     "test accuracy": "test accuracy",
-    "planted shortcut: the map is strongest at the bar": "telling bars, map at the bar",
-    "the same in the control": "random bars, map at the bar",
+    "planted shortcut: map at the bar": "telling bars, right bar, map at the bar",
+    "the same, control": "random bars, right bar, map at the bar",
+    "control, bars swapped": "random bars, wrong bar, map at the bar",
     "class changed, 30 % of the ink gone: contrast": "changed at 30%, contrast",
     "gradient × input": "changed at 30%, gradient × input",
     "the same, averaged to 7×7": "changed at 30%, gradient × input, 7×7",

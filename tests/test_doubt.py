@@ -80,8 +80,9 @@ def test_the_contrast_above_blank_accounts_for_the_margin(functions, fresh, digi
                 kernel, bias = layer.get_weights()
                 layer.set_weights([kernel, np.linspace(0, 0.3, len(bias))])
     network = functions.with_features(fresh)
-    answers, contrasts = functions.answers_and_maps(network, digits)
     logits = functions.run(fresh, digits)
+    answers = functions.four_or_nine(logits)
+    contrasts = functions.contrasts_above_blank(network, digits, answers)
     blank = functions.run(fresh, np.zeros((1, 28, 28)))[0]
     for answer, one_map, some in zip(answers, contrasts, logits):
         other = 13 - answer
@@ -261,12 +262,14 @@ def test_agreement_is_pearsons_correlation(functions):
 
 def test_the_map_finds_the_planted_shortcut_and_not_the_control(full_run):
     shares = shares_of(full_run.notebook)
-    assert shares["telling bars, right"][0] >= 0.98
-    assert shares["telling bars, right with bars swapped"][0] <= 0.2
-    assert shares["telling bars, map at the bar"][0] >= 0.95
-    assert shares["random bars, right"][0] >= 0.94
-    assert shares["random bars, right with bars swapped"][0] >= 0.94
-    assert shares["random bars, map at the bar"][0] <= 0.15
+    telling, control = "telling bars", "random bars"
+    assert shares[f"{telling}, right bar, answer right"][0] >= 0.98
+    assert shares[f"{telling}, wrong bar, answer right"][0] <= 0.2
+    assert shares[f"{telling}, right bar, map at the bar"][0] >= 0.95
+    assert shares[f"{telling}, wrong bar, map at the bar"][0] >= 0.95
+    assert shares[f"{control}, right bar, answer right"][0] >= 0.94
+    assert shares[f"{control}, wrong bar, answer right"][0] >= 0.94
+    assert shares[f"{control}, right bar, map at the bar"][0] <= 0.15
 
 
 @pytest.mark.parametrize("measure", ["at 30%", "in area"])

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import nbformat
+import pytest
 
 from conftest import (
+    ATTACHED,
     NOTEBOOK,
     ROOT,
     cell_named,
@@ -78,13 +80,20 @@ def test_every_picture_is_sharp(stored):
             assert abs(width - 2 * metadata["width"]) <= 1
 
 
-def test_the_opening_shows_the_sum_of_the_stored_run(stored):
-    opening = stored.cells[0]
-    alt = re.search(r"!\[([^\]]+)\]\(attachment:the-sum.png\)", opening.source)
+@pytest.mark.parametrize("text, name, source", ATTACHED)
+def test_pictures_that_open_a_part_are_those_of_the_stored_run(
+    stored, text, name, source
+):
+    cell = cell_named(stored, text)
+    alt = re.search(rf"!\[([^\]]+)\]\(attachment:{name}\)", cell.source)
     assert len(alt.group(1)) > 50
-    ((picture, _),) = pictures_of(cell_named(stored, "the-sum"))
-    attached = opening.attachments["the-sum.png"]["image/png"]
+    ((picture, _),) = pictures_of(cell_named(stored, source))
+    attached = cell.attachments[name]["image/png"]
     assert base64.b64decode(attached) == base64.b64decode(picture)
+
+
+def test_the_notebook_opens_with_a_picture(stored):
+    assert list(stored.cells[0].attachments) == ["the-sum.png"]
 
 
 def test_the_numbers_of_the_opening_are_those_of_the_sum(stored):
