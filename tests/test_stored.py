@@ -176,7 +176,7 @@ def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
         assert ends[f"summed contrast ahead, {name}"] > 0
     mean, half = reported(stored)["summed contrast ahead, gradient × input"]
     assert mean + half < 0
-    assert "Two other classes are hardly ahead of random patches, if at all." in text
+    assert "two other classes are hardly ahead of random patches, if at all." in text
     mean, half = reported(stored)["at 30%, two other classes ahead of random patches"]
     assert mean - half < 0.02
     assert "a fixed square does better than the outline" in text
