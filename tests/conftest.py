@@ -276,13 +276,21 @@ def mnist():
 
 
 def reported(notebook):
-    """What `report` has printed: name -> mean and half-width; 1 for 100%."""
-    found, number = {}, r"([+-]?\d+\.\d+)(%?)"
-    for name, *values in re.findall(
-        rf"(?m)^(.+): {number} ± {number}$", text_of(notebook)
-    ):
-        pairs = zip(values[::2], values[1::2])
-        found[name] = [float(x) / (100 if unit else 1) for x, unit in pairs]
+    """What was printed as NAME: A ± B: name -> mean and half-width; 1 for 100%.
+
+    A second pair, in brackets, stands under the name with `in area` behind it.
+    """
+    found, pair = {}, r"([+-]?\d+\.\d+)(%?) ± (\d+\.\d+)(%?)"
+    lines = rf"(?m)^(.+): {pair}(?: \(in area {pair}\))?$"
+    for name, *values in re.findall(lines, text_of(notebook)):
+        numbers = [
+            float(x) / (100 if unit else 1)
+            for x, unit in zip(values[::2], values[1::2])
+            if x
+        ]
+        found[name] = numbers[:2]
+        if len(numbers) > 2:
+            found[f"{name}, in area"] = numbers[2:]
     return found
 
 

@@ -230,13 +230,13 @@ FAULTS_SEARCH = [
     ),
     (
         "the shared area twice",
-        "area(*box) + area(*other) - shared",
-        "area(*box) + area(*other)",
+        "area(box) + area(other) - shared",
+        "area(box) + area(other)",
     ),
     (
         "the smaller box for the union",
-        "area(*box) + area(*other) - shared",
-        "min(area(*box), area(*other))",
+        "area(box) + area(other) - shared",
+        "min(area(box), area(other))",
     ),
     (
         "neighbours at sides only",

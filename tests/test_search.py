@@ -274,7 +274,7 @@ def check_ink_box(functions):
     assert functions.ink_box(canvas, 0, 2, 31).tolist() == [10, 12, 20, 18]
     assert functions.ink_box(canvas, 0, 2, 30).tolist() == [4, 8, 20, 18]
     empty = functions.ink_box(canvas, 9, 9)
-    assert functions.area(*empty) == 0
+    assert functions.area(empty) == 0
 
 
 def check_three_boxes(functions):
