@@ -264,7 +264,7 @@ def test_task_stub_and_solution_follow_each_other_and_are_tagged(number):
     assert stub.source.count(ABOVE) == stub.source.count(BELOW) == 1
     assert stub.source.index(ABOVE) < stub.source.index(BELOW)
     assert "train(" not in stub.source
-    opening = "<details><summary>Solution</summary>\n\n"
+    opening = "<details><summary>Show the solution</summary>\n\n"
     closing = "\n\n</details>"
     assert solution.source.startswith(opening)
     assert solution.source.endswith(closing)

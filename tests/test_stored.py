@@ -171,7 +171,7 @@ def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
     for where in ("", ", in area"):
         mean, half = reported(stored)[f"contrast ahead of gradient × input{where}"]
         assert mean + half < 0
-    assert "comes nearer, but stays behind" in text
+    assert "which beats the contrast, but not gradient × input" in text
     assert means["changed at 30%, contrast × input"] > means["changed at 30%, contrast"]
     assert ends["gradient × input ahead of contrast × input"] > 0
     assert "the contrast is ahead of ink and position, and behind gradient" in text
