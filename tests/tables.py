@@ -31,7 +31,7 @@ FIGURES = {
     "contrast ahead, digit by digit: of plain map": "contrast ahead of plain map",
     "of top rows": "contrast ahead of top rows",
     "of gradient × input": "contrast ahead of gradient × input",
-    "of it, gradient × input": "gradient × input ahead of contrast × input",
+    "× input: gradient over contrast": "gradient × input ahead of contrast × input",
     "agreement with blanked patches: summed contrast": "agreement, summed contrast",
     "gradient × input, summed": "agreement, gradient × input",
     "ink": "agreement, ink",

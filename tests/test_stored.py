@@ -161,15 +161,16 @@ def test_no_figure_of_the_readme_is_typed_by_hand():
 
 def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
     """Not only somewhere: who beats whom, in the lines that say so."""
-    means = {name: mean for name, (mean, _) in reported(stored).items()}
-    ends = {name: mean - half for name, (mean, half) in reported(stored).items()}
+    values = reported(stored)
+    means = {name: mean for name, (mean, _) in values.items()}
+    ends = {name: mean - half for name, (mean, half) in values.items()}
     text = "\n".join(prose(stored))
     assert "the contrast beats all four orders that know no class, and gradient" in text
     for name in ("random patches", "top rows", "brightest", "random pixels"):
         assert ends[f"contrast ahead of {name}"] > 0
         assert ends[f"contrast ahead of {name}, in area"] > 0
     for where in ("", ", in area"):
-        mean, half = reported(stored)[f"contrast ahead of gradient × input{where}"]
+        mean, half = values[f"contrast ahead of gradient × input{where}"]
         assert mean + half < 0
     assert "which beats the contrast, but not gradient × input" in text
     assert means["changed at 30%, contrast × input"] > means["changed at 30%, contrast"]
@@ -177,10 +178,10 @@ def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
     assert "the contrast is ahead of ink and position, and behind gradient" in text
     for name in ("ink", "position alone"):
         assert ends[f"summed contrast ahead, {name}"] > 0
-    mean, half = reported(stored)["summed contrast ahead, gradient × input"]
+    mean, half = values["summed contrast ahead, gradient × input"]
     assert mean + half < 0
     assert "Two other classes are hardly ahead of random patches, if at all." in text
-    mean, half = reported(stored)["two other classes ahead of random patches"]
+    mean, half = values["two other classes ahead of random patches"]
     assert mean - half < 0.02
     assert "a fixed square does better than the outline" in text
     assert ends["square ahead of the map"] > 0
