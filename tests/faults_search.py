@@ -179,19 +179,24 @@ FAULTS_SEARCH = [
         "def window_scores(maps, evidence, bias, width=6)",
     ),
     (
+        "rivals' windows of six cells",
+        "def window_probabilities(maps, bias, width=7)",
+        "def window_probabilities(maps, bias, width=6)",
+    ),
+    (
         "windows without bias",
         "window_means(maps, width) + bias",
         "window_means(maps, width)",
     ),
     (
         "evidence without probability",
-        "return probabilities(logits) * window_means(",
+        "return chances * window_means(",
         "return window_means(",
     ),
     (
         "probability without evidence",
-        "probabilities(logits) * window_means(evidence, width)",
-        "probabilities(logits)",
+        "return chances * window_means(evidence, width)",
+        "return chances",
     ),
     (
         "windows that overlap",

@@ -80,9 +80,9 @@ def test_the_contrast_above_blank_accounts_for_the_margin(functions, fresh, digi
                 kernel, bias = layer.get_weights()
                 layer.set_weights([kernel, np.linspace(0, 0.3, len(bias))])
     network = functions.with_features(fresh)
-    logits = functions.run(fresh, digits)
+    features, logits = functions.run(network, digits)
     answers = functions.four_or_nine(logits)
-    contrasts = functions.contrasts_above_blank(network, digits, answers)
+    contrasts = functions.contrasts_above_blank(network, features, answers)
     blank = functions.run(fresh, np.zeros((1, 28, 28)))[0]
     for answer, one_map, some in zip(answers, contrasts, logits):
         other = 13 - answer

@@ -59,28 +59,13 @@ def outputs(run):
     return kept
 
 
-def test_a_second_run_elsewhere_offline_without_display_is_the_same_to_the_byte(
+def test_a_second_run_alone_offline_without_display_is_the_same_to_the_byte(
     quick_run, offline, tmp_path
 ):
-    """Spaces and letters in the path, no network, another backend asked for."""
-    environment = {**offline, "MPLBACKEND": "svg", "DISPLAY": ""}
-    again = run_notebook(tmp_path / "Übung 1 mit Ä", QUICK, environment=environment)
-    assert outputs(again) == outputs(quick_run)
-    assert again.left == quick_run.left
-    assert sum(len(shown) for _, shown in outputs(again)) >= 14
+    """Spaces and letters in the path, no network, no data, another backend asked for.
 
-
-def test_alone_and_offline_it_stops_at_the_data_and_names_both_cures(offline, tmp_path):
-    run = run_notebook(tmp_path / "alone", data=False, environment=offline)
-    assert run.process.returncode != 0
-    message = run.process.stderr
-    assert re.search("No MNIST.*Copy the project's mnist.npz.*go online", message, re.S)
-    assert "def build_model" not in message
-    assert not list((tmp_path / "keras").rglob("mnist*"))
-
-
-def test_alone_with_a_download_it_runs_and_gives_the_same(quick_run, tmp_path):
-    """The download is a stand-in: it hands out the bundled arrays."""
+    The download is a stand-in: it hands out the bundled arrays.
+    """
 
     def serve(notebook):
         imports = code_cells(notebook)[0]
@@ -92,14 +77,29 @@ def _served():
 keras.datasets.mnist.load_data = _served
 """
 
-    alone = run_notebook(tmp_path / "alone", QUICK, data=False, change=serve)
-    assert outputs(alone) == outputs(quick_run)
-    assert not list((tmp_path / "alone").rglob("*.npz"))
+    folder = tmp_path / "Übung 1 mit Ä"
+    environment = {**offline, "MPLBACKEND": "svg", "DISPLAY": ""}
+    again = run_notebook(
+        folder, QUICK, data=False, environment=environment, change=serve
+    )
+    assert outputs(again) == outputs(quick_run)
+    assert again.left == quick_run.left
+    assert sum(len(shown) for _, shown in outputs(again)) >= 14
+    assert not list(folder.rglob("*.npz"))
+
+
+def test_alone_and_offline_it_stops_at_the_data_and_names_both_cures(offline, tmp_path):
+    run = run_notebook(tmp_path / "alone", data=False, environment=offline)
+    assert run.process.returncode != 0
+    message = run.process.stderr
+    assert re.search("No MNIST.*Copy the project's mnist.npz.*go online", message, re.S)
+    assert "def build_model" not in message
+    assert not list((tmp_path / "keras").rglob("mnist*"))
 
 
 def test_a_read_only_project_runs_into_another_folder_and_nothing_is_written(tmp_path):
     """A copy of the project is mounted read-only, or made so for a user but root."""
-    project, output = tmp_path / "project", tmp_path / "output"
+    project, output = tmp_path / "Übung 1 mit Ä", tmp_path / "output"
     shutil.copytree(ROOT / "tests/data", project / "tests/data")
     notebook = read_notebook()
     set_parameters(notebook, QUICK)
@@ -121,7 +121,8 @@ def test_a_read_only_project_runs_into_another_folder_and_nothing_is_written(tmp
     assert done.returncode == 0, done.stderr[-3000:]
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     names = "cam_mnist.ipynb", "tests/data/mnist.npz", "tests/data/README.md"
-    assert left == {"output/cam_mnist.ipynb", *(f"project/{name}" for name in names)}
+    inside = {f"{project.name}/{name}" for name in names}
+    assert left == {"output/cam_mnist.ipynb", *inside}
 
 
 def test_every_cell_run_twice_in_a_row_gives_the_same_as_once(quick_run, tmp_path):

@@ -138,12 +138,14 @@ def check_window_scores(functions):
     generator = np.random.default_rng(0)
     maps, evidence = generator.normal(size=(2, 2, 9, 11, 3)).astype(np.float32)
     bias = np.array([3, 0, -2], np.float32)
+    chances = functions.window_probabilities(maps, bias)
     found = functions.window_scores(maps, evidence, bias)
-    assert found.shape == (2, 3, 5, 3)
+    assert chances.shape == found.shape == (2, 3, 5, 3)
     for n, y, x in np.ndindex(2, 3, 5):
         seen = maps[n, y : y + 7, x : x + 7].mean(axis=(0, 1)) + bias
         shares = np.exp(seen) / np.exp(seen).sum()
         mean_evidence = evidence[n, y : y + 7, x : x + 7].mean(axis=(0, 1))
+        assert np.allclose(chances[n, y, x], shares, atol=1e-5)
         assert np.allclose(found[n, y, x], shares * mean_evidence, atol=1e-5)
 
 
