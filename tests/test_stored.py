@@ -183,9 +183,12 @@ def test_the_findings_in_the_text_are_those_of_the_outputs(stored):
     assert "Two other classes are hardly ahead of random patches, if at all." in text
     mean, half = values["two other classes ahead of random patches"]
     assert mean - half < 0.02
-    assert "a fixed square does better than the outline" in text
+    assert "In this run the square beats the outline" in text
     assert ends["square ahead of the map"] > 0
-    assert "Only the raw map comes close." in text
+    assert "The ink box wins" in text
+    for name in ("map alone", "square around the peak"):
+        assert ends["ink in best window"] > sum(values[name])
+    assert "Only the raw map, without those subtractions, comes close." in text
     assert means["raw map of the class"] > 0.9 > means["brightest pixel"]
 
 
