@@ -71,7 +71,7 @@ def sweep(
         }
     logits = functions.window_means(maps, 7) + bias
     seen = functions.window_means(evidence, 7)
-    chances = functions.window_probabilities(maps, bias)
+    chances = functions.probabilities(logits)
     scores = {
         "probability × evidence": chances * seen,
         "probability": chances,
