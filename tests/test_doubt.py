@@ -82,8 +82,10 @@ def test_the_contrast_above_blank_accounts_for_the_margin(functions, fresh, digi
     network = functions.with_features(fresh)
     features, logits = functions.run(network, digits)
     answers = functions.four_or_nine(logits)
-    contrasts = functions.contrasts_above_blank(network, features, answers)
-    blank = functions.run(fresh, np.zeros((1, 28, 28)))[0]
+    blank_features, (blank, *_) = functions.run(network, np.zeros((1, 28, 28)))
+    contrasts = functions.contrasts_above_blank(
+        features, blank_features[0], dense.get_weights()[0], answers
+    )
     for answer, one_map, some in zip(answers, contrasts, logits):
         other = 13 - answer
         assert answer in (4, 9) and some[answer] >= some[other]
