@@ -35,7 +35,6 @@ import psutil
 
 from conftest import (
     digest_of_code,
-    explainer_of,
     load_functions,
     load_mnist,
     read_notebook,
@@ -176,7 +175,7 @@ def measure_maps():
     """Maps of all ten classes of all test images, two ways, and the forward pass."""
     functions, images = load_functions(), load_mnist()["x_test"]
     tf, model = functions.tf, functions.build_model(parameters()["DROPOUT"])
-    explainer = explainer_of(model)
+    explainer = functions.with_features(model)
     features, _ = functions.run(explainer, images)
     weights = model.get_layer("logits").get_weights()[0]
     parts = [features[i : i + 250] for i in range(0, len(features), 250)]
@@ -330,7 +329,9 @@ def measure_sweeps():
         functions = load_functions()
         model, _ = train(functions, parameters()["SEED"], watched=500)
         weights, bias = model.get_layer("logits").get_weights()
-        return sweep(functions, explainer_of(model), weights, bias, *split()[1])
+        return sweep(
+            functions, functions.with_features(model), weights, bias, *split()[1]
+        )
 
     piece("sweeps", "held-out canvases", all_sweeps)
 
@@ -342,7 +343,7 @@ def map_figures(functions, model, seed):
     """
     canvases, classes, boxes = functions.make_canvases(*split()[1], 300, seed)
     weights, bias = model.get_layer("logits").get_weights()
-    maps, evidence = functions.search(explainer_of(model), canvases, weights)
+    maps, evidence = functions.search(functions.with_features(model), canvases, weights)
     scene = {"canvases": canvases, "classes": classes, "boxes": boxes, "faint": 0}
     scene |= {"maps": maps, "evidence": evidence}
     scores = functions.window_scores(maps, evidence, bias)

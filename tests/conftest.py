@@ -249,14 +249,6 @@ def load_functions(changes=()):
     return SimpleNamespace(**namespace)
 
 
-def explainer_of(model):
-    """A network on the model's layers: images -> feature maps and logits."""
-    import keras
-
-    feature_maps = model.get_layer("feature_maps").output
-    return keras.Model(model.inputs, [feature_maps, model.outputs[0]])
-
-
 def load_mnist():
     """The four bundled arrays."""
     import numpy as np

@@ -84,7 +84,7 @@ def test_the_contrast_above_blank_accounts_for_the_margin(functions, fresh, digi
     answers = functions.four_or_nine(logits)
     blank_features, (blank, *_) = functions.run(network, np.zeros((1, 28, 28)))
     contrasts = functions.contrasts_above_blank(
-        features, blank_features[0], dense.get_weights()[0], answers
+        features, blank_features[0], weights, answers
     )
     for answer, one_map, some in zip(answers, contrasts, logits):
         other = 13 - answer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from conftest import ROOT, explainer_of
+from conftest import ROOT
 
 SIDE = 200  # pixels a side of most pages
 
@@ -530,7 +530,7 @@ def test_explain_shows_the_steps_the_class_and_the_rival(
     functions, model, mnist, figures, capsys
 ):
     head = model.get_layer("logits").get_weights()
-    rest = explainer_of(model), *head
+    rest = functions.with_features(model), *head
     functions.explain(mnist["x_test"][0], *rest)
     functions.explain(mnist["x_test"][0], *rest, class_index=2, rival=3)
     functions.explain(mnist["x_test"][0], *rest, class_index=np.int64(2))
@@ -556,4 +556,6 @@ def test_a_class_is_not_its_own_rival(functions, model, mnist):
     head = model.get_layer("logits").get_weights()
     for choice in ({"class_index": 3, "rival": 3}, {"rival": 7}):
         with pytest.raises(ValueError, match="both"):
-            functions.explain(mnist["x_test"][0], explainer_of(model), *head, **choice)
+            functions.explain(
+                mnist["x_test"][0], functions.with_features(model), *head, **choice
+            )

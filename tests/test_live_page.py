@@ -24,7 +24,6 @@ from conftest import (
     QUICK,
     ROOT,
     cell_named,
-    explainer_of,
     read_notebook,
     set_parameters,
 )
@@ -258,13 +257,13 @@ def opened(context, saved):
 
 
 @pytest.fixture(scope="module")
-def network(full_run):
+def network(full_run, functions):
     """The trained network: images -> feature maps, logits; its head."""
     import keras
 
     model = keras.models.load_model(full_run.folder / "model.keras")
     class_weights, bias = model.get_layer("logits").get_weights()
-    explainer = explainer_of(model)
+    explainer = functions.with_features(model)
     return SimpleNamespace(explainer=explainer, class_weights=class_weights, bias=bias)
 
 

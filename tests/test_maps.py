@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import explainer_of
-
 # images, height, width, feature maps, classes, seed, magnitude of the features
 shapes = st.tuples(
     st.integers(1, 3),
@@ -342,7 +340,7 @@ def test_the_model_s_feature_maps_give_its_logits_by_the_original_s_formula(func
     keras.utils.set_random_seed(1)
     model = functions.build_model(0.3)
     images = np.random.default_rng(1).integers(0, 256, (3, 28, 28), np.uint8)
-    features, logits = functions.run(explainer_of(model), images)
+    features, logits = functions.run(functions.with_features(model), images)
     weights, bias = model.get_layer("logits").get_weights()
     matrix = tf.reshape(tf.image.resize(features, (28, 28)), (-1, 28 * 28, 128))
     labels = logits.argmax(axis=1)
@@ -360,7 +358,7 @@ def test_the_model_s_feature_maps_give_its_logits_by_the_original_s_formula(func
 def test_the_dropout_of_cells_leaves_the_finished_network_alone(functions):
     model = functions.build_model(0.3)
     images = np.random.default_rng(1).integers(0, 256, (2, 28, 28), np.uint8)
-    features, logits = functions.run(explainer_of(model), images)
+    features, logits = functions.run(functions.with_features(model), images)
     weights, bias = model.get_layer("logits").get_weights()
     assert np.allclose(pooled_logits(features, weights, bias), logits, atol=1e-4)
 

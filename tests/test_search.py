@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from conftest import explainer_of, reported
+from conftest import reported
 
 
 def check_tight_box(functions):
@@ -414,7 +414,7 @@ def check_search(functions):
     """Maps as the network gives them, in parts or not; less blank ones."""
     functions.keras.utils.set_random_seed(1)
     model = functions.build_model(0.3)
-    explainer = explainer_of(model)
+    explainer = functions.with_features(model)
     weights, _ = model.get_layer("logits").get_weights()
     canvases = np.random.default_rng(1).integers(0, 256, (253, 32, 32), np.uint8)
     canvases[250] = 0
@@ -439,7 +439,7 @@ def test_a_window_is_the_mean_over_the_inner_cells_of_the_crop_around_it(
     Of the bare tile they see less: the network pads its border.
     """
     functions.keras.utils.set_random_seed(1)
-    explainer = explainer_of(functions.build_model(0.3))
+    explainer = functions.with_features(functions.build_model(0.3))
     weights, _ = explainer.get_layer("logits").get_weights()
     canvas = np.random.default_rng(1).integers(0, 256, (1, 64, 64), np.uint8)
 
