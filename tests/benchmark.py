@@ -133,7 +133,7 @@ def machine():
     if listed.exists():  # Linux tells the processor's name
         told = re.search(r"model name\s*: (.+)", listed.read_text())
         name = told.group(1).strip() if told else name
-    return f"{psutil.cpu_count()} × {name}, {gigabytes} GB, {platform.system()}"
+    return f"{psutil.cpu_count()} CPUs, {name}, {gigabytes} GB, {platform.system()}"
 
 
 def packages():

@@ -13,47 +13,100 @@ from conftest import ROOT, read_notebook, reported, shares_of
 
 README = ROOT / "README.md"
 
-# what the README calls a figure -> what the notebook calls it
+# what a group of figures is -> what the README calls each -> what the notebook does
 FIGURES = {
-    "test accuracy": "test accuracy",
-    "planted shortcut: map at the bar": "telling bars, right bar, map at the bar",
-    "the same, control": "random bars, right bar, map at the bar",
-    "control, bars swapped": "random bars, wrong bar, map at the bar",
-    "class changed, 30 % of inked pixels gone: contrast": "changed at 30%, contrast",
-    "gradient × input": "changed at 30%, gradient × input",
-    "contrast × input": "changed at 30%, contrast × input",
-    "plain map": "changed at 30%, plain map",
-    "top rows first": "changed at 30%, top rows",
-    "two other classes": "changed at 30%, two other classes",
-    "random patches": "changed at 30%, random patches",
-    "brightest first": "changed at 30%, brightest",
-    "random pixels": "changed at 30%, random pixels",
-    "contrast ahead, digit by digit: of plain map": "contrast ahead of plain map",
-    "of top rows": "contrast ahead of top rows",
-    "of gradient × input": "contrast ahead of gradient × input",
-    "× input: gradient over contrast": "gradient × input ahead of contrast × input",
-    "agreement with blanked patches: summed contrast": "agreement, summed contrast",
-    "gradient × input, summed": "agreement, gradient × input",
-    "ink": "agreement, ink",
-    "position alone": "agreement, position alone",
-    "single cell": "agreement, single cell",
-    "pointing, two digits on black: evidence": "evidence of the class",
-    "raw map": "raw map of the class",
-    "brightest pixel": "brightest pixel",
-    "evidence of an absent class": "evidence of an absent class",
-    "both digits named": "named by windows",
-    "the same by windows, probability alone": "named by probability alone",
-    "the same by the logits of the whole canvas": "named by plain logits",
-    "box right: outline of the map": "map alone",
-    "square around its highest place": "square around the peak",
-    "ink in the best window": "ink in best window",
-    "in clutter: pointing": "in clutter, evidence of the class",
-    "both named": "in clutter, named by windows",
-    "outline of the map": "in clutter, map alone",
-    "square": "in clutter, square around the peak",
-    "ink in the window": "in clutter, ink in best window",
-    "what clutter costs pointing": "black ahead of clutter, evidence of the class",
-    "and naming": "black ahead of clutter, named by windows",
+    "Part 1: share of the 10,000 test digits that are read right": {
+        "test accuracy": "test accuracy",
+    },
+    "Part 6: 1,000 fours and nines with a bar in a corner; share of digits whose map "
+    "is highest at the bar": {
+        "network trained with telling bars": "telling bars, right bar, map at the bar",
+        "trained with random bars, the control": "random bars, right bar, map at the "
+        "bar",
+        "the control, shown the other class's bar": "random bars, wrong bar, map at "
+        "the bar",
+    },
+    "Part 6: 30 % of the inked pixels deleted; share of digits whose class changes, by "
+    "what is deleted first": {
+        "highest contrast": "changed at 30%, contrast",
+        "gradient × input": "changed at 30%, gradient × input",
+        "contrast × input": "changed at 30%, contrast × input",
+        "plain map": "changed at 30%, plain map",
+        "top rows": "changed at 30%, top rows",
+        "contrast of two other classes": "changed at 30%, two other classes",
+        "random patches": "changed at 30%, random patches",
+        "brightest pixels": "changed at 30%, brightest",
+        "random pixels": "changed at 30%, random pixels",
+    },
+    "The same, digit by digit: lead in percentage points": {
+        "contrast over plain map": "contrast ahead of plain map",
+        "contrast over top rows": "contrast ahead of top rows",
+        "contrast over gradient × input": "contrast ahead of gradient × input",
+        "gradient × input over contrast × input": "gradient × input ahead of contrast "
+        "× input",
+    },
+    "Part 6: 16×16 patches blanked; mean correlation of a forecast with the fall of "
+    "the margin": {
+        "contrast, summed over the patch": "agreement, summed contrast",
+        "gradient × input, summed": "agreement, gradient × input",
+        "ink, summed": "agreement, ink",
+        "mean fall at this place in other digits": "agreement, position alone",
+        "contrast of the one cell": "agreement, single cell",
+    },
+    "Part 7, pointing: 1,000 canvases with two digits on black; share of digits in "
+    "whose box the highest place lies": {
+        "evidence for the digit's class": "evidence of the class",
+        "raw map of its class": "raw map of the class",
+        "brightest pixel": "brightest pixel",
+        "evidence for a class that is not there": "evidence of an absent class",
+    },
+    "Part 7, naming: share of canvases whose two digits are both named": {
+        "by windows, probability × evidence": "named by windows",
+        "by windows, probability alone": "named by probability alone",
+        "by the two highest logits of the canvas": "named by plain logits",
+    },
+    "Part 7, boxes: share of digits whose box has an IoU of one half or more": {
+        "outline of the map": "map alone",
+        "square around the highest place": "square around the peak",
+        "ink in the best window": "ink in best window",
+    },
+    "The same with pieces of other digits around, the clutter": {
+        "pointing, evidence": "in clutter, evidence of the class",
+        "naming, by windows": "in clutter, named by windows",
+        "boxes, outline": "in clutter, map alone",
+        "boxes, square": "in clutter, square around the peak",
+        "boxes, ink": "in clutter, ink in best window",
+    },
+    "What clutter costs, in percentage points": {
+        "pointing": "black ahead of clutter, evidence of the class",
+        "naming": "black ahead of clutter, named by windows",
+    },
+}
+
+# what the README calls a recipe -> what the benchmark does, if that is not the same
+RECIPES = {
+    "the notebook's recipe": "**the notebook's: two passes, cells hidden, Adam**",
+    "without dropout of cells": "no cells hidden while it trains",
+    "with label smoothing 0.1": "label smoothing 0.1",
+    "with batch normalisation": "batch normalisation",
+    "start: normal, deviation 1": "weights start from N(0, 1)",
+    "beta_2 at its default, 0.999": "Adam's beta_2 at 0.999, not 0.98",
+    "constant rate 0.001": "constant learning rate, 0.001",
+    "Flatten in place of GAP": "Flatten in place of GAP; it has no map",
+    "one pass in all": "one pass over the images",
+    "three passes in all": "three passes",
+}
+
+# the same for conditions of one's own picture
+CONDITIONS = {
+    "light ink": "light ink on dark paper",
+    "lamp": "lamp at one side",
+    "on lines": "lined paper",
+    "JPEG": "JPEG of low quality",
+    "thumb": "thumb in a corner",
+    "table": "table beside the sheet",
+    "frame": "frame drawn around it",
+    "screen": "on a screen, with a bar above",
 }
 
 
@@ -74,9 +127,10 @@ def where(*sections):
     if not pieces:
         return "Not measured yet."
     dates = sorted({p["date"] for p in pieces})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     on = "; ".join(sorted({p["machine"] for p in pieces}))
     packages = "; ".join(sorted({p["packages"] for p in pieces}))
-    return f"Measured {' and '.join(dates)}. {on}. {packages}."
+    return f"Measured {when}. {on.replace(' × ', ' CPUs, ')}. {packages}."
 
 
 def one_figure(name, means, shares, seeds):
@@ -107,11 +161,13 @@ def figures():
     notebook = read_notebook()
     means, shares = reported(notebook), shares_of(notebook)
     seeds = list(measured("seeds").values())
-    count = f"{len(seeds)} other seeds: median (range)"
-    rows = [("on test images", "stored run", count)]
-    for words, name in FIGURES.items():
-        rows.append((words, *one_figure(name, means, shares, seeds)))
-    return table(*rows) + "\n\nOther seeds: " + where("seeds")
+    count = f"{len(seeds)} other seeds: median (lowest to highest)"
+    rows = [("on test images", "stored run, 95 % intervals", count)]
+    for group, names in FIGURES.items():
+        rows.append((f"**{group}**", "", ""))
+        for words, name in names.items():
+            rows.append((words, *one_figure(name, means, shares, seeds)))
+    return table(*rows) + "\n\nOther seeds: " + where("seeds").replace("M", "m", 1)
 
 
 def speed():
@@ -119,58 +175,63 @@ def speed():
     rows = [("speed and memory", "value")]
     for maps in (p["found"] for p in measured("maps").values()):
         small = percent(maps["7×7"] / maps["forward"])
-        rows.append(("7×7 maps of all classes", f"{small} of the forward pass"))
+        rows.append(("7×7 maps of all ten classes", f"{small} of the forward pass"))
         faster = f"{maps['resize first'] / maps['weight first']:.1f} times faster"
-        rows.append(("28×28: weight, then resize, not the other way", faster))
+        rows.append(("28×28 maps: weight first, not resize first", faster))
     rounds = [p["found"] for p in measured("training").values()]
     if rounds:
         shares = [r["training"] / statistics.mean(r["steps"]) for r in rounds]
         middle = statistics.median(r["training"] for r in rounds)
-        told = f"{middle:.0f} s, {statistics.median(shares):.3f} of that"
-        spread = f"({min(shares):.3f} to {max(shares):.3f})"
-        rows.append(
-            ("training, against the article's 10,000 steps", f"{told} {spread}")
-        )
+        rows.append(("training, median of three rounds", f"{middle:.0f} s"))
+        told = f"{percent(statistics.median(shares))} of the time"
+        spread = f"({percent(min(shares))} to {percent(max(shares))})"
+        rows.append(("the same, beside the article's steps", f"{told} {spread}"))
     for run in (p["found"] for p in measured("notebook").values()):
-        share = run["seconds"] / statistics.mean(run["steps"])
-        told = f"{run['seconds']:.0f} s, {share:.2f} of that"
-        rows.append(("headless run, against the article's 10,000 steps", told))
+        share = percent(run["seconds"] / statistics.mean(run["steps"]), 0)
+        told = f"{run['seconds']:.0f} s, {share} of the article's steps"
+        rows.append(("whole notebook, without a window", told))
         rows.append(("its peak memory, all processes", f"{run['peak'] / 1e9:.2f} GB"))
     for page in (p["found"] for p in measured("page").values()):
         rows.append(("live page in the file", f"{page['bytes'] / 1000:.0f} kB"))
         for size in (28, 64):
-            told = f"{page[str(size)]:.1f} ms"
-            rows.append((f"live page, a stroke on {size}×{size} pixels", told))
+            words = f"live page, from a stroke on {size}×{size} pixels to its map"
+            rows.append((words, f"{page[str(size)]:.1f} ms"))
     return table(*rows) + "\n\n" + where("maps", "training", "notebook", "page")
 
 
+def over_trainings(values, places):
+    """The mean, and the lowest and highest if there are several, as text."""
+    mean = percent(statistics.mean(values), places)
+    if len(values) == 1:
+        return mean
+    ends = percent(min(values), places), percent(max(values), places)
+    return f"{mean} ({ends[0]} to {ends[1]})"
+
+
 def recipes():
-    """Held-out accuracy and what the maps are good for: means over trainings."""
+    """Held-out accuracy and what the maps are good for, over trainings."""
     pieces = measured("recipes")
-    head = "recipe", "trainings", "after each pass", "pointing", "both named", "boxes"
-    rows = [head]
+    rows = [("recipe", "trainings", "accuracy", "pointing", "both named", "boxes")]
     for name in [*VARIANTS, *PASSES]:
         some = [p["found"] for n, p in pieces.items() if n.split(", seed ")[0] == name]
         if not some:
             continue
-        passes = zip(*(one["after each pass"] for one in some))
-        told = ", ".join(percent(statistics.mean(values), 2) for values in passes)
-        maps = []
-        for values in zip(*(one["maps"] for one in some if "maps" in one)):
+        last = [one["after each pass"][-1] for one in some]
+        told = [over_trainings(last, 2)]
+        with_maps = [one["maps"] for one in some if "maps" in one]
+        for values in zip(*with_maps):
             known = [value for value in values if value is not None]
-            maps.append(percent(statistics.mean(known)) if known else "–")
-        rows.append((name, len(some), told, *(maps or ["–"] * 3)))
-    for name, one in measured("article").items():
-        after = ", ".join(percent(one["found"][stop], 2) for stop in ("430", "860"))
-        rows.append((f"the article's, {name}", 1, after, *["–"] * 3))
-    return table(*rows) + "\n\n" + where("recipes", "article")
+            told.append(over_trainings(known, 1) if known else "–")
+        told += ["–"] * (4 - len(told))
+        rows.append((RECIPES[name], len(some), *told))
+    return table(*rows) + "\n\n" + where("recipes")
 
 
 def article():
     """The article's recipe after all of its steps."""
     pieces = measured("article")
     stops = sorted({int(stop) for p in pieces.values() for stop in p["found"]})
-    rows = [("the article's recipe, steps", *(f"{stop:,}" for stop in stops))]
+    rows = [("right after steps", *(f"{stop:,}" for stop in stops))]
     for head, one in pieces.items():
         found = [one["found"].get(str(stop)) for stop in stops]
         rows.append((head, *("–" if x is None else percent(x, 2) for x in found)))
@@ -182,8 +243,8 @@ def sweeps():
     texts = []
     for found in (p["found"] for p in measured("sweeps").values()):
         widths = found["widths"]
-        rows = [("evidence averaged over", "pointing", "the same, raw map")]
-        rows[0] += ("box of the map, best threshold", "square, best side")
+        rows = [("evidence averaged over", "pointing", "pointing, raw map")]
+        rows[0] += ("outline right, best threshold", "square right, best side")
         for width, one in widths.items():
             name = f"{width}×{width} cells"
             name = f"**{name}**" if width == "5" else name
@@ -195,7 +256,8 @@ def sweeps():
             rows.append((name, *told, *best))
         texts.append(table(*rows))
         chosen = {"thresholds": "0.65", "sides": "17"}
-        names = {"thresholds": "threshold, of the maximum", "sides": "side, pixels"}
+        names = {"thresholds": "outline: share of the highest value"}
+        names |= {"sides": "square: side in pixels"}
         for kind, words in names.items():
             tried = widths["5"][kind]
             keys = [f"**{k}**" if k == chosen[kind] else k for k in tried]
@@ -203,7 +265,7 @@ def sweeps():
             means = [f"{mean:.2f}" for _, mean in tried.values()]
             rows = (words, *keys), ("boxes right", *right), ("mean IoU", *means)
             texts.append(table(*rows))
-        rows = [("score of a window", "both named", "ink in best window")]
+        rows = [("score of a window", "both named", "ink box right")]
         for name, one in found["scores"].items():
             name = f"**{name}**" if name == "probability × evidence" else name
             told = percent(one["both named"]), percent(one["ink in window"])
@@ -214,10 +276,11 @@ def sweeps():
 
 def pictures():
     """One's own picture under many conditions."""
-    rows = [("200 test digits, each …", "read right")]
+    rows = [("200 made-up photographs of test digits, each", "read right")]
     for found in (p["found"] for p in measured("pictures").values()):
         for name, share in found.items():
-            words = "all 10,000, as they are" if name == "as they are" else name
+            words = CONDITIONS.get(name, name)
+            words = "all 10,000, as they are" if name == "as they are" else words
             rows.append((words, percent(share, 2 if share != round(share, 3) else 1)))
     return table(*rows) + "\n\n" + where("pictures")
 
