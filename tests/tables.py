@@ -92,7 +92,7 @@ RECIPES = {
     "start: normal, deviation 1": "weights start from N(0, 1)",
     "beta_2 at its default, 0.999": "Adam's beta_2 at 0.999, not 0.98",
     "constant rate 0.001": "constant learning rate, 0.001",
-    "Flatten in place of GAP": "Flatten in place of GAP; it has no map",
+    "Flatten in place of GAP": "Flatten in place of GAP; maps not measured",
     "one pass in all": "one pass over the images",
     "three passes in all": "three passes",
 }
