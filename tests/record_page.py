@@ -3,11 +3,13 @@
 Usage: record_page.py ANIMATION.png STILL.png [WIDTH]
 
 The stored notebook gives the page. A 4 is drawn on it, then a piece of the
-4 is erased. README.md shows it: at most 500 kB.
+4 is erased. README.md shows it: at most 500 kB. store_outputs.py calls this.
+Each picture tells of which page it is, so that a test notices an old one.
 """
 
 import io
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 
 from conftest import read_notebook
 from test_live_page import (
@@ -84,7 +87,12 @@ def record(html, width):
     return pictures, times
 
 
-def save(pictures, times, animation, still):
+def name_of(html):
+    """The name that a page bears, made of its script and its weights."""
+    return re.search(r'id="(live-cam-[0-9a-f]+)"', html)[1]
+
+
+def save(pictures, times, animation, still, name):
     """Write the animation, and the moment of the whole digit as a still.
 
     All pictures share one palette: the maps' colours, and greys.
@@ -96,15 +104,23 @@ def save(pictures, times, animation, still):
     few = [
         one.quantize(palette=palette, dither=PIL.Image.Dither.NONE) for one in pictures
     ]
+    told = PIL.PngImagePlugin.PngInfo()
+    told.add_text("page", name)
     rest = {"append_images": few[1:], "duration": times, "loop": 0}
-    few[0].save(animation, save_all=True, optimize=True, **rest)
-    few[times.index(WHOLE)].save(still, optimize=True)
+    few[0].save(animation, save_all=True, optimize=True, pnginfo=told, **rest)
+    few[times.index(WHOLE)].save(still, optimize=True, pnginfo=told)
+
+
+def film(notebook, animation, still, width=700):
+    """Record the page of a notebook, and write both pictures."""
+    html = live_html(notebook)
+    save(*record(html, width), animation, still, name_of(html))
 
 
 if __name__ == "__main__":
     animation, still = sys.argv[1:3]
     width = int(sys.argv[3]) if len(sys.argv) > 3 else 700
-    save(*record(live_html(read_notebook()), width), animation, still)
+    film(read_notebook(), animation, still, width)
     for path in (animation, still):
         with PIL.Image.open(path) as picture:
             frames = getattr(picture, "n_frames", 1)

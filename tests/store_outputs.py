@@ -1,9 +1,9 @@
 """Run the notebook and store its outputs in it: python tests/store_outputs.py
 
 For whoever changes the notebook. It stores what one clean run of the code as it stands
-has left, puts the pictures that open parts in place, and makes the README's grid and
-tables. The pictures are packed more tightly, pixel by pixel the same, so that the file
-stays small: this needs `pip install pyoxipng`.
+has left, puts the pictures that open parts in place, films the live page, and makes the
+README's grid and tables. The pictures are packed more tightly, pixel by pixel the same,
+so that the file stays small: this needs `pip install pyoxipng`.
 """
 
 import base64
@@ -27,6 +27,7 @@ from conftest import (
     read_notebook,
     run_notebook,
 )
+from record_page import film
 from tables import README, filled
 
 SAVE = 'model.save("model.keras")'
@@ -69,6 +70,10 @@ network = packed(base64.b64encode(network))
 attach(cell_named(notebook, "part-1"), "network.png", network)
 ((grid, _),) = pictures_of(cell_named(notebook, "grid"))
 (ROOT / ".github" / "grid.png").write_bytes(base64.b64decode(grid))
+still = ROOT / ".github" / "live-still.png"
+film(notebook, ROOT / ".github" / "live.png", still)
+page = base64.b64encode(still.read_bytes()).decode()
+attach(cell_named(notebook, "live-page-text"), "live-page.png", page)
 nbformat.write(notebook, NOTEBOOK)
 README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
 print(f"stored: {run.seconds:.0f} s, {run.peak / 1e9:.2f} GB at the peak")

@@ -40,7 +40,12 @@ FIGURES = {
     },
     "The same, digit by digit: lead in percentage points": {
         "contrast over plain map": "contrast ahead of plain map",
+        "the same, mean over all shares deleted": "contrast ahead of plain map, in "
+        "area",
+        "contrast over two other classes": "contrast ahead of two other classes",
+        "contrast over random patches": "contrast ahead of random patches",
         "contrast over top rows": "contrast ahead of top rows",
+        "contrast over brightest pixels": "contrast ahead of brightest",
         "contrast over gradient × input": "contrast ahead of gradient × input",
         "gradient × input over contrast × input": "gradient × input ahead of contrast "
         "× input",
@@ -52,6 +57,8 @@ FIGURES = {
         "ink, summed": "agreement, ink",
         "mean fall at this place in other digits": "agreement, position alone",
         "contrast of the one cell": "agreement, single cell",
+        "lead of summed contrast over ink": "summed contrast ahead, ink",
+        "over position alone": "summed contrast ahead, position alone",
     },
     "Part 7, pointing: 1,000 canvases with two digits on black; share of digits in "
     "whose box the highest place lies": {
@@ -63,16 +70,19 @@ FIGURES = {
     "Part 7, naming: share of canvases whose two digits are both named": {
         "by windows, probability × evidence": "named by windows",
         "by windows, probability alone": "named by probability alone",
+        "lead of the first over the second": "score ahead of probability alone",
         "by the two highest logits of the canvas": "named by plain logits",
     },
     "Part 7, boxes: share of digits whose box has an IoU of one half or more": {
         "outline of the map": "map alone",
         "square around the highest place": "square around the peak",
         "ink in the best window": "ink in best window",
+        "lead of the square over the outline": "square ahead of the map",
     },
     "The same with pieces of other digits around, the clutter": {
         "pointing, evidence": "in clutter, evidence of the class",
         "naming, by windows": "in clutter, named by windows",
+        "naming, by probability alone": "in clutter, named by probability alone",
         "boxes, outline": "in clutter, map alone",
         "boxes, square": "in clutter, square around the peak",
         "boxes, ink": "in clutter, ink in best window",
@@ -130,12 +140,14 @@ def where(*sections):
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     on = "; ".join(sorted({p["machine"] for p in pieces}))
     packages = "; ".join(sorted({p["packages"] for p in pieces}))
-    return f"Measured {when}. {on.replace(' × ', ' CPUs, ')}. {packages}."
+    codes = "; ".join(sorted({p["code"] for p in pieces}))
+    on = on.replace(" × ", " CPUs, ")
+    return f"Measured {when}. {on}. {packages}. Notebook's code: {codes}."
 
 
 def one_figure(name, means, shares, seeds):
     """The stored run's figure, and other seeds' median and range, as text."""
-    unit = 1 if name.startswith("agreement") else 100
+    unit = 1 if "agreement" in name or "summed contrast" in name else 100
     places = 2 if unit == 1 or name == "test accuracy" else 1
     sign = "+" if "ahead" in name else ""
     end = "" if unit == 1 else "%"

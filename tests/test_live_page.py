@@ -820,7 +820,7 @@ def test_a_network_that_the_script_cannot_compute_gets_a_sentence(maker, what):
         maker.steps_of_page(model)
     # The cell itself: a sentence, no script.
     cell, shown = cell_named(read_notebook(), "live-page"), []
-    world = vars(maker) | {"model": model, "opening": 1}
+    world = vars(maker) | {"model": model}
     world |= {"display": lambda data, **how: shown.append(data)}
     world |= {"test_images": np.zeros((20, 28, 28), np.uint8)}
     world |= {
@@ -845,9 +845,9 @@ def test_before_the_script_runs_stand_a_picture_and_one_sentence(full_run):
     places = {cell["id"]: i for i, cell in enumerate(cells)}
     last = [cell["id"] for cell in cells if cell.cell_type == "code"]
     assert "live-page" in last[-1:] or "live-page" in last[-2:]
-    picture = cells[places["live-page-picture"]]
-    assert places["live-page-picture"] < places["live-page"]
-    assert any("image/png" in output.get("data", {}) for output in picture.outputs)
+    picture = cells[places["live-page-text"]]
+    assert places["live-page-text"] < places["live-page"]
+    assert "(attachment:live-page.png)" in picture.source
     cell = cells[places["live-page"]]
     assert cell.metadata["jupyter"]["source_hidden"] is True
     assert "live-page" in cell.metadata["tags"]
@@ -862,6 +862,7 @@ def test_the_saved_page_leaves_the_cell_s_code_out(saved):
 def test_it_works_in_other_looks_of_the_page(context, full_run, tmp_path, look):
     context.errors.clear()
     path = save_as_html(full_run.notebook, tmp_path, f"--to html {look}")
+    assert "steps_of_page" not in path.read_text(encoding="utf-8")
     page, live = open_live(context, path)
     draw(page, live, POLYLINES[7])
     said = live.locator("#said")
@@ -1003,7 +1004,7 @@ def test_an_untrusted_notebook_shows_the_picture_and_the_sentence(lab, visitor):
           .some((part) => part.shadowRoot)"""
     )
     assert not built
-    before = "xpath=preceding-sibling::*[contains(@class, 'jp-CodeCell')][1]"
-    picture = sentence.locator(before).locator("img")
+    texts = "xpath=preceding-sibling::*[contains(@class, 'jp-MarkdownCell')]"
+    picture = sentence.locator(texts).locator("img[alt^='The live page']")
     assert picture.count() == 1
-    assert picture.evaluate("(image) => image.naturalWidth") > 1000
+    assert picture.evaluate("(image) => image.naturalWidth") == 700

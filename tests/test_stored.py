@@ -1,12 +1,16 @@
 """What stands in the repository: stored outputs, prose, pictures, style."""
 
+import ast
 import base64
+import builtins
+import io
 import json
 import re
 import subprocess
 import sys
 
 import nbformat
+import PIL.Image
 import pytest
 
 from conftest import (
@@ -21,7 +25,11 @@ from conftest import (
     tags_of,
     text_of,
 )
+from record_page import name_of
 from tables import README, filled
+from test_live_page import live_html
+
+LIVE = "live", "live-still"  # the README's pictures of the live page
 
 # Figures of the literature and of the licence, and the lesson's own settings.
 FACTS = {"0.3", "1.96", "42.9 %", "37.1 %", "26.7 %"}
@@ -92,6 +100,63 @@ def test_pictures_that_open_a_part_are_those_of_the_stored_run(
     assert base64.b64decode(attached) == base64.b64decode(picture)
 
 
+def test_the_pictures_of_the_live_page_are_of_the_stored_page(stored):
+    """Each tells of which page it is: python tests/store_outputs.py films it anew."""
+    cell = cell_named(stored, "live-page-text")
+    pictures = [base64.b64decode(cell.attachments["live-page.png"]["image/png"])]
+    pictures += [(ROOT / ".github" / f"{n}.png").read_bytes() for n in LIVE]
+    name = name_of(live_html(stored))
+    assert [PIL.Image.open(io.BytesIO(p)).info["page"] for p in pictures] == [name] * 3
+
+
+def local_names(statement):
+    """The names that comprehensions and lambdas keep for themselves."""
+    for node in ast.walk(statement):
+        own = {arg.arg for arg in node.args.args} if type(node) is ast.Lambda else set()
+        for generator in getattr(node, "generators", []):
+            own |= {n.id for n in ast.walk(generator.target) if type(n) is ast.Name}
+        if own:
+            names = [n for n in ast.walk(node) if type(n) is ast.Name]
+            yield from (n for n in names if n.id in own)
+
+
+def names_of(code):
+    """Names that code binds outside of functions, and those that it reads before."""
+    bound, read = set(), set()
+    for statement in ast.parse(code).body:
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(statement.name)
+            continue
+        local = {id(name) for name in local_names(statement)}
+        names = [n for n in ast.walk(statement) if type(n) is ast.Name]
+        names = [n for n in names if id(n) not in local]
+        binds = {n.id for n in names if type(n.ctx) is not ast.Load}
+        reads = {n.id for n in names if type(n.ctx) is ast.Load}
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            binds |= {alias.asname or alias.name for alias in statement.names}
+        # an assignment's right side comes first; a loop binds before it reads
+        before = reads if type(statement) is ast.Assign else reads - binds
+        read |= before - bound
+        bound |= binds
+    return bound, read - set(dir(builtins))
+
+
+def test_no_part_spoils_a_name_that_another_part_reads(stored):
+    """So that every part can be run again, after whichever other."""
+    code, part = {}, 0
+    for cell in stored.cells:
+        heading = re.match(r"## Part (\d)", cell.source)
+        part = int(heading[1]) if heading else part
+        if cell.cell_type == "code":
+            code[part] = code.get(part, "") + "\n" + cell.source
+    names = {part: names_of(text) for part, text in code.items()}
+    assert len(names) == 8
+    for part, (_, read) in names.items():
+        for name in read:
+            binders = [p for p, (bound, _) in names.items() if name in bound]
+            assert len(binders) <= 1, f"part {part} reads {name}, bound in {binders}"
+
+
 def test_the_notebook_opens_with_a_picture(stored):
     assert list(stored.cells[0].attachments) == ["the-sum.png"]
 
@@ -143,7 +208,8 @@ def test_every_measured_number_in_the_prose_stands_in_an_output_or_the_benchmark
     _, *later = lesson(stored)  # the opening's numbers have a test of their own
     for text in later:
         for number in re.findall(r"\d+(?:\.\d+)? %|\d+\.\d+", plain(text)):
-            assert number in FACTS or number in printed, (number, text[:80])
+            whole = rf"(?<![\d.]){re.escape(number)}(?![\d])"  # not 7.0 in 97.0
+            assert number in FACTS or re.search(whole, printed), (number, text[:80])
 
 
 def test_the_readme_s_tables_are_those_of_what_was_measured():
