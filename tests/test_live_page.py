@@ -61,7 +61,8 @@ def save_as_html(notebook, folder, options=None):
     """Make a page of a notebook, as the README's first command does."""
     if options is None:
         readme = (ROOT / "README.md").read_text()
-        found = re.findall(r"nbconvert (--to html.*?) cam_mnist\.ipynb", readme)
+        commands = re.findall(r"```sh\n(.*?)```", readme, re.S)
+        found = re.findall(r"nbconvert (--to html.*?) cam_mnist\.ipynb", commands[0])
         options = found[0].replace("--execute", "").replace("--output-dir .output", "")
     nbformat.write(notebook, folder / "cam_mnist.ipynb")
     command = [
