@@ -3,7 +3,8 @@
 For whoever changes the notebook. It stores what one clean run of the code as it stands
 has left, puts the pictures that open parts in place, films the live page, and makes the
 README's grid and tables. The pictures are packed more tightly, pixel by pixel the same,
-so that the file stays small: this needs `pip install pyoxipng`.
+so that the file stays small: this needs `pip install pyoxipng`, and the film needs the
+tests' browser.
 """
 
 import base64

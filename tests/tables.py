@@ -93,32 +93,6 @@ FIGURES = {
     },
 }
 
-# what the README calls a recipe -> what the benchmark does, if that is not the same
-RECIPES = {
-    "the notebook's recipe": "**the notebook's: two passes, cells hidden, Adam**",
-    "without dropout of cells": "no cells hidden while it trains",
-    "with label smoothing 0.1": "label smoothing 0.1",
-    "with batch normalisation": "batch normalisation",
-    "start: normal, deviation 1": "weights start from N(0, 1)",
-    "beta_2 at its default, 0.999": "Adam's beta_2 at 0.999, not 0.98",
-    "constant rate 0.001": "constant learning rate, 0.001",
-    "Flatten in place of GAP": "Flatten in place of GAP; maps not measured",
-    "one pass in all": "one pass over the images",
-    "three passes in all": "three passes",
-}
-
-# the same for conditions of one's own picture
-CONDITIONS = {
-    "light ink": "light ink on dark paper",
-    "lamp": "lamp at one side",
-    "on lines": "lined paper",
-    "JPEG": "JPEG of low quality",
-    "thumb": "thumb in a corner",
-    "table": "table beside the sheet",
-    "frame": "frame drawn around it",
-    "screen": "on a screen, with a bar above",
-}
-
 
 def table(*rows):
     """Markdown of rows, the first of which is the head."""
@@ -141,7 +115,6 @@ def where(*sections):
     on = "; ".join(sorted({p["machine"] for p in pieces}))
     packages = "; ".join(sorted({p["packages"] for p in pieces}))
     codes = "; ".join(sorted({p["code"] for p in pieces}))
-    on = on.replace(" × ", " CPUs, ")
     return f"Measured {when}. {on}. {packages}. Notebook's code: {codes}."
 
 
@@ -179,7 +152,7 @@ def figures():
         rows.append((f"**{group}**", "", ""))
         for words, name in names.items():
             rows.append((words, *one_figure(name, means, shares, seeds)))
-    return table(*rows) + "\n\nOther seeds: " + where("seeds").replace("M", "m", 1)
+    return table(*rows) + "\n\nOther seeds. " + where("seeds")
 
 
 def speed():
@@ -231,11 +204,10 @@ def recipes():
         last = [one["after each pass"][-1] for one in some]
         told = [over_trainings(last, 2)]
         with_maps = [one["maps"] for one in some if "maps" in one]
-        for values in zip(*with_maps):
-            known = [value for value in values if value is not None]
-            told.append(over_trainings(known, 1) if known else "–")
+        told += [over_trainings(values, 1) for values in zip(*with_maps)]
         told += ["–"] * (4 - len(told))
-        rows.append((RECIPES[name], len(some), *told))
+        ours = VARIANTS.get(name) == []
+        rows.append((f"**{name}**" if ours else name, len(some), *told))
     return table(*rows) + "\n\n" + where("recipes")
 
 
@@ -268,8 +240,10 @@ def sweeps():
             rows.append((name, *told, *best))
         texts.append(table(*rows))
         chosen = {"thresholds": "0.65", "sides": "17"}
-        names = {"thresholds": "outline: share of the highest value"}
-        names |= {"sides": "square: side in pixels"}
+        names = {
+            "thresholds": "outline: share of the highest value",
+            "sides": "square: side in pixels",
+        }
         for kind, words in names.items():
             tried = widths["5"][kind]
             keys = [f"**{k}**" if k == chosen[kind] else k for k in tried]
@@ -291,9 +265,7 @@ def pictures():
     rows = [("200 made-up photographs of test digits, each", "read right")]
     for found in (p["found"] for p in measured("pictures").values()):
         for name, share in found.items():
-            words = CONDITIONS.get(name, name)
-            words = "all 10,000, as they are" if name == "as they are" else words
-            rows.append((words, percent(share, 2 if share != round(share, 3) else 1)))
+            rows.append((name, percent(share, 2 if share != round(share, 3) else 1)))
     return table(*rows) + "\n\n" + where("pictures")
 
 

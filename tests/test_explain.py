@@ -143,24 +143,26 @@ def on_a_screen(digit, random):
 
 CONDITIONS = {
     "clean": lambda d, r: bits(paper(written(d))),
-    "light ink": lambda d, r: bits(paper(written(d), 0.9, 0.1)),
-    "lamp": lambda d, r: bits(paper(written(d)) * lit((SIDE, SIDE), 0.4, r)),
+    "light ink on dark paper": lambda d, r: bits(paper(written(d), 0.9, 0.1)),
+    "lamp at one side": lambda d, r: bits(
+        paper(written(d)) * lit((SIDE, SIDE), 0.4, r)
+    ),
     "dim corners": dim_corners,
     "half in shadow": half_in_shadow,
     "grain": lambda d, r: bits(grainy(paper(written(d)), r, 0.08)),
-    "on lines": on_lines,
+    "lined paper": on_lines,
     "blue ink": with_blue_ink,
     "pencil": in_pencil,
     "felt pen": lambda d, r: bits(paper(written(d, pen=5))),
     "hairline": lambda d, r: bits(paper(written(d, pen=-3))),
     "far away": far_away,
     "out of focus": out_of_focus,
-    "JPEG": squeezed,
+    "JPEG of low quality": squeezed,
     "dust": dusty,
-    "thumb": held_by_a_thumb,
-    "table": beside_the_table,
-    "frame": framed,
-    "screen": on_a_screen,
+    "thumb in a corner": held_by_a_thumb,
+    "table beside the sheet": beside_the_table,
+    "frame drawn around it": framed,
+    "on a screen, with a bar above": on_a_screen,
 }
 
 
