@@ -90,6 +90,9 @@ FIGURES = {
     "What clutter costs, in percentage points": {
         "pointing": "black ahead of clutter, evidence of the class",
         "naming": "black ahead of clutter, named by windows",
+        "boxes, outline": "black ahead of clutter, map alone",
+        "boxes, square": "black ahead of clutter, square around the peak",
+        "boxes, ink": "black ahead of clutter, ink in best window",
     },
 }
 
