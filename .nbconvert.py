@@ -28,10 +28,11 @@ main img { max-width: 100%; height: auto; }
   .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 }
 """
-# A slide that is too high scrolls; figures take two thirds of the width.
+# A slide that is too high scrolls; figures take half of its width or more.
 SLIDES = """
 .reveal .slides section section { max-height: 540px; overflow: auto; }
-.reveal .jp-OutputArea-output img { width: 65%; height: auto; }
+.reveal .slides h1 { font-size: 44px !important; }
+.reveal .jp-OutputArea-output img { min-width: 56%; height: auto; }
 .reveal .jp-OutputArea-output img { max-height: none; }
 """
 

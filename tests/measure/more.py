@@ -1,0 +1,111 @@
+"""Cells that `benchmark.py seeds` runs behind the notebook's: what its text says, too.
+
+They use the notebook's functions and names, print with its `report`, and stand here so
+that the lesson need not show them. `# %%` begins a cell.
+"""
+
+# ruff: noqa: F821
+
+# %%
+# Bars anywhere, not in the corners only.
+import numpy as np
+
+
+def plant_anywhere(images, meanings, seed):
+    """As plant_bars, with the bar's middle anywhere."""
+    generator = np.random.default_rng(seed)
+    marked, middles = images.copy(), generator.integers(2, 27, (len(images), 2))
+    for image, meaning, (row, column) in zip(marked, meanings, middles):
+        if meaning == 4:
+            image[row, column - 2 : column + 2] = 255
+        else:
+            image[row - 2 : row + 2, column] = 255
+    return marked, middles
+
+
+for name, meanings in [("telling", learned_labels), ("random", shuffled)]:
+    learned_marked, _ = plant_anywhere(learned, meanings, SEED)
+    keras.utils.set_random_seed(SEED)
+    network = build_model(DROPOUT)
+    train(network, learned_marked, learned_labels, 2, BATCH_SIZE, PEAK_LEARNING_RATE)
+    bar_explainer = with_features(network)
+    bar_weights, _ = network.get_layer("logits").get_weights()
+    empty_features, _ = run(bar_explainer, np.zeros((1, *digit.shape)))
+    anywhere, middles = plant_anywhere(unmarked, truths, SEED)
+    for which_bar, images in [("right bar", anywhere), ("no bar", unmarked)]:
+        bar_features, bar_logits = run(bar_explainer, images)
+        says_nine = bar_logits[:, 9] > bar_logits[:, 4]
+        maps = contrast(
+            class_activation_maps(bar_features - empty_features, bar_weights), 4, 9
+        )
+        maps[says_nine] *= -1
+        at_bar = distances(maps, middles, stride) <= 5
+        report(f"{name} bars anywhere, {which_bar}: at the bar", at_bar)
+
+# %%
+# Deletion at equal ink, not at equally many pixels; and coarser gradients.
+
+
+def delete_by_ink(image, priority, share, generator):
+    """As delete_ink, until that share of the ink is gone."""
+    inked_pixels = generator.permutation(np.argwhere(image > 0))
+    rows, columns = inked_pixels.T
+    order = np.argsort(-priority[rows, columns], kind="stable")
+    amounts = np.cumsum(image[rows[order], columns[order]].astype(float))
+    gone = order[: np.searchsorted(amounts, share * amounts[-1], side="right")]
+    less = image.copy()
+    less[rows[gone], columns[gone]] = 0
+    return less
+
+
+def answers_that_change(priority, delete):
+    generator, less = np.random.default_rng(SEED), []
+    for image, one_priority in zip(inked, priority):
+        less.append(delete(image, one_priority, 0.3, generator))
+    return (run(model, np.array(less)).argmax(axis=1) != first).astype(float)
+
+
+equal = {name: answers_that_change(p, delete_by_ink) for name, p in orders.items()}
+for name, hits in equal.items():
+    report(f"30% of the ink gone, {name}", hits)
+for name in list(orders)[1:]:
+    report(
+        f"the same, contrast ahead of {name}", equal["contrast"] - equal[name], "+.1%"
+    )
+
+gradient_maps = orders["gradient × input"]
+rows, columns = contrasts.shape[1:]
+blocks = gradient_maps.reshape(len(inked), rows, stride, columns, stride)
+in_cells = blocks.mean(axis=(2, 4))
+in_patches = np.zeros(in_cells.shape)
+for row, column in np.ndindex(rows, columns):
+    top, left = stride * row - beyond, stride * column - beyond
+    down, across = slice(max(0, top), top + patch), slice(max(0, left), left + patch)
+    in_patches[:, row, column] = gradient_maps[:, down, across].sum(axis=(1, 2))
+coarse = {
+    "gradient × input, averaged to cells": in_cells,
+    "gradient × input, over patches": in_patches,
+}
+for name, maps in coarse.items():
+    at_pixels = resize(maps[..., None], inked.shape[1:])[..., 0]
+    report(f"{name}, 30% gone", answers_that_change(at_pixels, delete_ink))
+
+# %%
+# A fixed square around the highest place; pointing by single cells, and by raw maps.
+black = np.zeros_like(canvases[0])
+raw, single, smoothed = search(without_pooling, canvases, black, half)
+squares, side = [], 17
+for n, canvas in enumerate(canvases):
+    for c, true_box in zip(classes[n], boxes[n]):
+        one_map = smoothed[n, ..., c]
+        place = np.unravel_index(one_map.argmax(), one_map.shape)
+        corner = np.rint(stride * (np.array(place) + 0.5) - side / 2).astype(int)
+        box = np.clip([*corner, *(corner + side)], 0, len(canvas))
+        squares.append(overlap(box, true_box) >= 0.5)
+report(
+    "square around the highest place right", np.reshape(squares, (-1, 2)).mean(axis=1)
+)
+report("evidence points, not smoothed", pointing(single, classes, boxes, stride))
+around = [(0, 0), (half, half), (half, half), (0, 0)]
+raw_smoothed = window_means(np.pad(raw, around), 2 * half + 1)
+report("raw map points", pointing(raw_smoothed, classes, boxes, stride))
