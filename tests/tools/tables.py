@@ -121,7 +121,8 @@ def speed():
         rows.append(("live page in the file", f"{page['bytes'] / 1000:.0f} kB"))
         for name, value in page.items():
             if name != "bytes":
-                words = f"live page, network after a stroke, {name.replace('at', 'pixels, at')}"
+                board = name.replace("at", "pixels, at")
+                words = f"live page, network after a stroke, {board}"
                 rows.append((words, f"{value:.1f} ms"))
     return table(*rows) + "\n\n" + where("speed", "page")
 
