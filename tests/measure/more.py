@@ -97,8 +97,7 @@ raw, single, smoothed = search(without_pooling, canvases, black, half)
 squares, side = [], 17
 for n, canvas in enumerate(canvases):
     for c, true_box in zip(classes[n], boxes[n]):
-        one_map = smoothed[n, ..., c]
-        place = np.unravel_index(one_map.argmax(), one_map.shape)
+        place = highest_place(smoothed[n, ..., c])
         corner = np.rint(stride * (np.array(place) + 0.5) - side / 2).astype(int)
         box = np.clip([*corner, *(corner + side)], 0, len(canvas))
         squares.append(overlap(box, true_box) >= 0.5)

@@ -19,9 +19,12 @@ HEAD = """# What was measured
 
 Made by `tests/tools/tables.py` of the notebook's stored outputs and of what
 `tests/measure/benchmark.py` has left in `tests/measure/measured/`. No figure is typed
-by hand. A *code* is the beginning of a digest of the code cells. Choices were made
-on images held out of the training set, with exceptions that the notebook names under
-*Limits*; these figures are of the test images.
+by hand. One exception: the *other seeds* are not the benchmark's yet. They were read
+from the prints of parts 1, 3, 5, 6 and 7 of a draft of 2026-11-30, with the same
+training but other random canvases and, for single words, other names. A *code* is
+the beginning of a digest of the code cells. Choices were made on images held out of the
+training set, with exceptions that the notebook names under *Limits*; these figures are
+of the test images.
 """
 
 
