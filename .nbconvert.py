@@ -28,12 +28,13 @@ main img { max-width: 100%; height: auto; }
   .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 }
 """
-# A slide that is too high scrolls; figures take half of its width or more.
+# A slide that is too high scrolls; figures fill its width or 420 pixels.
 SLIDES = """
 .reveal .slides section section { max-height: 540px; overflow: auto; }
 .reveal .slides h1 { font-size: 44px !important; }
-.reveal .jp-OutputArea-output img { min-width: 56%; height: auto; }
-.reveal .jp-OutputArea-output img { max-height: none; }
+.reveal .jp-OutputArea-output img {
+  width: 96%; height: auto; max-height: 420px; object-fit: contain;
+}
 """
 
 

@@ -8,31 +8,28 @@ import pytest
 for folder in ("tools", "measure"):
     sys.path.insert(0, str(Path(__file__).resolve().parent / folder))
 
-from lesson import (  # noqa: F401
-    NOTEBOOK,
+from lesson import (
     PROBE,
     QUICK,
-    ROOT,
+    WHITE_IS_ZERO,
     cell_named,
-    code_cells,
+    finished,
     load_functions,
     load_mnist,
     read_notebook,
     run_notebook,
-    set_parameters,
 )
 
 
-def finished(run):
-    assert run.process.returncode == 0, run.process.stderr[-3000:]
-    return run
+def strict(notebook):
+    cell_named(notebook, "set-up").source += WHITE_IS_ZERO
 
 
 @pytest.fixture(scope="session")
 def full_run(tmp_path_factory):
     """The whole notebook as committed, on all of MNIST."""
     folder = tmp_path_factory.mktemp("full")
-    return finished(run_notebook(folder, probe=PROBE, figures=True))
+    return finished(run_notebook(folder, probe=PROBE, change=strict))
 
 
 @pytest.fixture(scope="session")

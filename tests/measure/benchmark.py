@@ -8,11 +8,12 @@
 All run if none is named. Each piece that is done stands at once in measured/, with its
 machine and date, so an interruption costs one piece: run the section again; what the
 same code has measured already is kept, unless --anew is given. tests/tools/tables.py
-makes .github/MEASURED.md of it. `recipes`, `article`, `sweeps` there were measured by
-the second edition's benchmark; its training had the same recipe.
+makes .github/MEASURED.md of it.
 """
 
+import ast
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,10 +38,9 @@ SEEDS = (1, 2, 3, 4, 5)  # fixed before any of them was run
 
 # What the notebook prints without an interval: name -> the line, with the number.
 LINES = {
-    "mean's share of the squared weights, %": r"squared weights: ([\d.]+)%",
     "same sign in the cells, %": r"same sign in ([\d.]+)%",
     "same strongest cell, %": r"same strongest cell in ([\d.]+)%",
-    "wide v that move the strongest cell, of 200": r"moves for (\d+) of 200 wide",
+    "random v that move the strongest cell, of 200": r"moves for (\d+) of 200",
     "mistakes": r"(?m)^(\d+) mistakes in",
     "on black, both named, %": r"(?m)^on black +\S+ +([\d.]+)%",
     "in noise, pointing, %": r"(?m)^noise +([\d.]+)%",
@@ -48,30 +49,42 @@ LINES = {
     "among pieces, both named, %": r"(?m)^pieces +\S+ +([\d.]+)%",
     "in both, both named, %": r"(?m)^both +\S+ +([\d.]+)%",
     "in noise, noisy blank, both named, %": r"noisy blank +\S+ +([\d.]+)%",
-    "ink that the contrast takes at 30 %, %": r"contrast has taken ([\d.]+)%",
-    "ink that gradient × input takes, %": r"gradient × input has taken ([\d.]+)%",
+    "ink that the contrast takes at 30 %, %": r"contrast, 30% .+\nit has taken (\d+)%",
+    "ink that gradient × input takes, %": r"input, 30% .+\nit has taken (\d+)%",
 }
+
+
+for network in ("telling", "random"):
+    for bar in ("right bar", "wrong bar", "no bar"):
+        begin = f"{network} bars, {bar}"
+        LINES[f"{begin}: right, %"] = rf"(?m)^{begin} +([\d.]+)%"
+        LINES[f"{begin}: at the bar, %"] = rf"(?m)^{begin} +\S+ +([\d.]+)%"
 
 
 def tell(text):
     """Show progress on the terminal."""
-    print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
+    print(
+        f"[{datetime.datetime.now():%H:%M:%S}] {text}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def machine():
-    """What the figures were measured on, in words."""
+    """What the figures were measured on, and with, in words."""
     gigabytes = round(psutil.virtual_memory().total / 2**30)
     name, listed = platform.machine(), Path("/proc/cpuinfo")
     if listed.exists():  # Linux tells the processor's name
         told = re.search(r"model name\s*: (.+)", listed.read_text())
-        name = told.group(1).strip() if told else name
-    return f"{psutil.cpu_count()} CPUs, {name}, {gigabytes} GB, {platform.system()}"
-
-
-def packages():
+        name = told[1].strip() if told else name
     names = {"tensorflow": "TensorFlow", "keras": "Keras", "numpy": "NumPy"}
-    found = [f"{words} {version(name)}" for name, words in names.items()]
-    return ", ".join([f"Python {platform.python_version()}", *found])
+    packages = [f"Python {platform.python_version()}"]
+    packages += [f"{words} {version(name)}" for name, words in names.items()]
+    return {
+        "machine": f"{psutil.cpu_count()} CPUs, {name}, {gigabytes} GB, "
+        + platform.system(),
+        "packages": ", ".join(packages),
+    }
 
 
 def measured(section):
@@ -83,7 +96,7 @@ def measured(section):
 def piece(section, name, measure):
     """Measure one piece and write it down, if the same code has not done so before."""
     pieces = measured(section)
-    code = lesson.digest_of_code(lesson.read_notebook())[:12]
+    code = code_of(measured_parts(lesson.read_notebook()))
     if "--anew" not in sys.argv and pieces.get(name, {}).get("code") == code:
         tell(f"{section}, {name}: kept")
         return
@@ -91,9 +104,8 @@ def piece(section, name, measure):
     begin, found = time.perf_counter(), measure()
     pieces[name] = {
         "date": str(datetime.date.today()),
-        "machine": machine(),
-        "packages": packages(),
-        "code": code,  # the notebook's digest of code
+        **machine(),
+        "code": code,  # a digest of the code of parts 1 to 7
         "seconds": round(time.perf_counter() - begin),
         "found": found,
     }
@@ -102,64 +114,54 @@ def piece(section, name, measure):
     tell(json.dumps(found, ensure_ascii=False)[:300])
 
 
+def code_of(notebook):
+    """The beginning of a digest of a notebook's code, comments left out."""
+    cells = lesson.code_cells(notebook)
+    code = "\0".join(ast.unparse(ast.parse(cell.source)) for cell in cells)
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def measured_parts(notebook):
+    """Leave out what no figure comes from: exercises, part 8 and the end."""
+    parts = lesson.parts_of(notebook)
+    cells = sum((parts[number] for number in range(8)), [])
+    notebook.cells = [c for c in cells if "exercise" not in lesson.tags_of(c)]
+    return notebook
+
+
 def add_more(notebook):
-    """Leave out exercises and the live page; at the end, measure what the text says."""
-    left_out = {"exercise", "live-page"}
-    kept = [c for c in notebook.cells if not lesson.tags_of(c) & left_out]
+    """Run parts 1 to 7 alone; at their end, measure what the text says."""
     more = (HERE / "more.py").read_text(encoding="utf-8").split("# %%\n")[1:]
-    notebook.cells = kept + [nbformat.v4.new_code_cell(source) for source in more]
+    measured_parts(notebook).cells += map(nbformat.v4.new_code_cell, more)
 
 
 def run_with(seed, environment=None):
     """All that a run with this seed reports: name -> mean."""
     with tempfile.TemporaryDirectory() as folder:
-        run = lesson.run_notebook(
-            Path(folder), {"SEED": seed}, change=add_more, environment=environment
+        run = lesson.finished(
+            lesson.run_notebook(
+                Path(folder),
+                {"SEED": seed},
+                change=add_more,
+                environment=environment,
+            )
         )
-    if run.process.returncode:
-        sys.exit(run.process.stderr[-2000:])
     found = {name: mean for name, (mean, _) in lesson.reported(run.notebook).items()}
     for name, line in LINES.items():
         if told := re.search(line, lesson.text_of(run.notebook)):
-            found[name] = float(told.group(1))
+            found[name] = float(told[1])
         else:
             tell(f"no line for {name}")
     return found
 
 
-def measure_seeds():
-    """The stored seed once more, with what else the text says, and five others."""
-    stored = re.search(
-        r"SEED = (\d+)", lesson.cell_named(lesson.read_notebook(), "parameters").source
-    )
-    for seed in (int(stored.group(1)), *SEEDS):
-        piece("seeds", str(seed), lambda seed=seed: run_with(seed))
-
-
-def measure_threads():
-    """One thread adds up in another order: the same seed trains another network."""
-    one = {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}
-    for seed in SEEDS[:2]:
-        piece("threads", f"{seed}, one thread", lambda seed=seed: run_with(seed, one))
-
-
 def article_seconds(functions, steps=40):
-    """The time of the article's 10,000 steps, projected from some of them."""
+    """The time of the article's 10,000 steps, projected from some of them.
+
+    Its layers are the notebook's; other first weights take no other time.
+    """
     keras, mnist = functions.keras, lesson.load_mnist()
-    start = {"kernel_initializer": keras.initializers.RandomNormal(stddev=1)}
-    conv = {"padding": "same", "activation": "relu", **start}
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(32, 5, **conv),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Conv2D(128, 5, **conv),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(10, **start),
-        ]
-    )
+    model = functions.build_model(dropout=0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.001), loss)
     images = functions.tf.constant(mnist["x_train"][:128, ..., None])
@@ -173,37 +175,29 @@ def article_seconds(functions, steps=40):
 
 
 def cell_seconds(cell):
-    """How long a cell ran, as nbconvert has written down."""
+    """How long a cell ran, as nbconvert has written down; 0 if it does not run."""
     told = cell.metadata.get("execution", {})
-    ends = [told.get(f"iopub.{name}") for name in ("execute_input", "status.idle")]
-    if None in ends:
+    if "iopub.status.idle" not in told:
         return 0.0
+    ends = [told[f"iopub.{name}"] for name in ("execute_input", "status.idle")]
     begin, end = (
         datetime.datetime.fromisoformat(t.replace("Z", "+00:00")) for t in ends
     )
     return (end - begin).total_seconds()
 
 
-def measure_speed():
-    """One run, its parts, and the article's steps before and after it."""
-
-    def one_run():
-        functions = lesson.load_functions()
-        steps = [article_seconds(functions)]
-        with tempfile.TemporaryDirectory() as folder:
-            run = lesson.run_notebook(Path(folder))
-        if run.process.returncode:
-            sys.exit(run.process.stderr[-2000:])
-        steps.append(article_seconds(functions))
-        found = {"whole": run.seconds, "peak": run.peak, "article": steps}
-        training = lesson.cell_named(run.notebook, "train")
-        found["training"] = cell_seconds(training)
-        for number, cells in lesson.parts_of(run.notebook).items():
-            found[f"part {number}"] = sum(map(cell_seconds, cells))
-        return found
-
-    for number in (1, 2, 3):
-        piece("speed", f"run {number}", one_run)
+def one_run():
+    """A run, its parts, and the article's steps before and after it."""
+    functions = lesson.load_functions()
+    before = article_seconds(functions)
+    with tempfile.TemporaryDirectory() as folder:
+        run = lesson.finished(lesson.run_notebook(Path(folder)))
+    article = [before, article_seconds(functions)]
+    found = {"whole": run.seconds, "peak": run.peak, "article": article}
+    found["training"] = cell_seconds(lesson.cell_named(run.notebook, "train"))
+    for number, cells in lesson.parts_of(run.notebook).items():
+        found[f"part {number}"] = sum(map(cell_seconds, cells))
+    return found
 
 
 # On the page: the median time of run() after a few changed pixels, in milliseconds.
@@ -221,38 +215,48 @@ STROKES = """(live, side) => {
 }"""
 
 
-def measure_page():
+def strokes():
     """The stored live page: its size, its time a stroke, at full and lower speed."""
     import browser as web
 
-    def strokes():
-        html = web.live_html(lesson.read_notebook())
-        found = {"bytes": len(html.encode())}
-        with tempfile.TemporaryDirectory() as folder, web.open_browser() as browser:
-            path = web.write_page(html, Path(folder))
-            with web.offline(browser) as context:
-                page, live = web.open_live(context, path)
-                session = context.new_cdp_session(page)
-                for rate in (1, 4, 6):
-                    session.send("Emulation.setCPUThrottlingRate", {"rate": rate})
-                    for side in (28, 64):
-                        found[f"{side} at {rate}×"] = live.evaluate(STROKES, side)
-        return found
+    html = web.live_html(lesson.read_notebook())
+    found = {"bytes": len(html.encode())}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        web.open_browser() as browser,
+    ):
+        path = web.write_page(html, Path(folder))
+        with web.offline(browser) as context:
+            page, live = web.open_live(context, path)
+            session = context.new_cdp_session(page)
+            for rate in (1, 4, 6):
+                session.send("Emulation.setCPUThrottlingRate", {"rate": rate})
+                for side in (28, 64):
+                    found[f"{side} at {rate}×"] = live.evaluate(STROKES, side)
+    return found
 
-    piece("page", "stroke", strokes)
 
+def sections():
+    """What there is to measure: section -> piece -> the function that measures it."""
+    parameters = lesson.cell_named(lesson.read_notebook(), "parameters").source
+    stored = int(re.search(r"SEED = (\d+)", parameters)[1])
+    # one thread adds up in another order: the same seed trains another network
+    one = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    return {
+        "seeds": {str(seed): partial(run_with, seed) for seed in (stored, *SEEDS)},
+        "threads": {f"{s}, one thread": partial(run_with, s, one) for s in SEEDS[:2]},
+        "speed": {f"run {number}": one_run for number in (1, 2, 3)},
+        "page": {"stroke": strokes},
+    }
 
-SECTIONS = {
-    "seeds": measure_seeds,
-    "threads": measure_threads,
-    "speed": measure_speed,
-    "page": measure_page,
-}
 
 if __name__ == "__main__":
     os.chdir(lesson.ROOT)
-    chosen = [word for word in sys.argv[1:] if word != "--anew"] or SECTIONS
-    if unknown := set(chosen) - set(SECTIONS):
-        sys.exit(f"no section {', '.join(unknown)}: choose of {', '.join(SECTIONS)}")
+    all_of_them = sections()
+    chosen = [word for word in sys.argv[1:] if word != "--anew"] or all_of_them
+    if unknown := set(chosen) - set(all_of_them):
+        names = ", ".join(all_of_them)
+        sys.exit(f"no section {', '.join(unknown)}: choose of {names}")
     for section in chosen:
-        SECTIONS[section]()
+        for name, measure in all_of_them[section].items():
+            piece(section, name, measure)

@@ -10,40 +10,31 @@ that the lesson need not show them. `# %%` begins a cell.
 # Bars anywhere, not in the corners only.
 import numpy as np
 
-
-def plant_anywhere(images, meanings, seed):
-    """As plant_bars, with the bar's middle anywhere."""
-    generator = np.random.default_rng(seed)
-    marked, middles = images.copy(), generator.integers(2, 27, (len(images), 2))
-    for image, meaning, (row, column) in zip(marked, meanings, middles):
-        if meaning == 4:
-            image[row, column - 2 : column + 2] = 255
-        else:
-            image[row - 2 : row + 2, column] = 255
-    return marked, middles
-
-
+generator = np.random.default_rng(SEED)
+learned_middles = generator.integers(2, len(digit) - 1, (len(learned), 2))
+middles = generator.integers(2, len(digit) - 1, (len(unmarked), 2))
 for name, meanings in [("telling", learned_labels), ("random", shuffled)]:
-    learned_marked, _ = plant_anywhere(learned, meanings, SEED)
+    marked = plant_bars(learned, meanings, learned_middles)
     keras.utils.set_random_seed(SEED)
     network = build_model(DROPOUT)
-    train(network, learned_marked, learned_labels, 2, BATCH_SIZE, PEAK_LEARNING_RATE)
+    train(network, marked, learned_labels, 2, BATCH_SIZE, PEAK_LEARNING_RATE)
     bar_explainer = with_features(network)
     bar_weights, _ = network.get_layer("logits").get_weights()
     empty_features, _ = run(bar_explainer, np.zeros((1, *digit.shape)))
-    anywhere, middles = plant_anywhere(unmarked, truths, SEED)
+    anywhere = plant_bars(unmarked, truths, middles)
     for which_bar, images in [("right bar", anywhere), ("no bar", unmarked)]:
         bar_features, bar_logits = run(bar_explainer, images)
-        says_nine = bar_logits[:, 9] > bar_logits[:, 4]
-        maps = contrast(
-            class_activation_maps(bar_features - empty_features, bar_weights), 4, 9
-        )
-        maps[says_nine] *= -1
-        at_bar = distances(maps, middles, stride) <= 5
+        answers = np.where(bar_logits[:, 4] > bar_logits[:, 9], 4, 9)
+        bar_maps = class_activation_maps(bar_features - empty_features, bar_weights)
+        at_bar = []
+        for maps, answer, middle in zip(bar_maps, answers, middles):
+            place = highest_place(contrast(maps, answer, 13 - answer))
+            centre = stride * (np.array(place) + 0.5)
+            at_bar.append(np.hypot(*(centre - middle)) <= 5)
         report(f"{name} bars anywhere, {which_bar}: at the bar", at_bar)
 
 # %%
-# Deletion at equal ink, not at equally many pixels; and coarser gradients.
+# Deletion: the plain map, too; equal ink, not equally many pixels; coarser gradients.
 
 
 def delete_by_ink(image, priority, share, generator):
@@ -59,8 +50,9 @@ def delete_by_ink(image, priority, share, generator):
 
 
 def answers_that_change(priority, delete):
-    generator, less = np.random.default_rng(SEED), []
+    less = []
     for image, one_priority in zip(inked, priority):
+        generator = np.random.default_rng(SEED)
         less.append(delete(image, one_priority, 0.3, generator))
     return (run(model, np.array(less)).argmax(axis=1) != first).astype(float)
 
@@ -73,22 +65,26 @@ for name in list(orders)[1:]:
         f"the same, contrast ahead of {name}", equal["contrast"] - equal[name], "+.1%"
     )
 
+plain_maps = np.array([maps[..., c] for maps, c in zip(test_maps, first)])
 gradient_maps = orders["gradient × input"]
 rows, columns = contrasts.shape[1:]
 blocks = gradient_maps.reshape(len(inked), rows, stride, columns, stride)
-in_cells = blocks.mean(axis=(2, 4))
-in_patches = np.zeros(in_cells.shape)
+in_patches = np.zeros(contrasts.shape)
 for row, column in np.ndindex(rows, columns):
     top, left = stride * row - beyond, stride * column - beyond
     down, across = slice(max(0, top), top + patch), slice(max(0, left), left + patch)
     in_patches[:, row, column] = gradient_maps[:, down, across].sum(axis=(1, 2))
 coarse = {
-    "gradient × input, averaged to cells": in_cells,
+    "plain map": plain_maps,
+    "gradient × input, averaged to cells": blocks.mean(axis=(2, 4)),
     "gradient × input, over patches": in_patches,
 }
+by_contrast = answers_that_change(orders["contrast"], delete_ink)
 for name, maps in coarse.items():
     at_pixels = resize(maps[..., None], inked.shape[1:])[..., 0]
-    report(f"{name}, 30% gone", answers_that_change(at_pixels, delete_ink))
+    hits = answers_that_change(at_pixels, delete_ink)
+    report(f"{name}, 30% gone", hits)
+    report(f"contrast ahead of {name}", by_contrast - hits, "+.1%")
 
 # %%
 # A fixed square around the highest place; pointing by single cells, and by raw maps.
@@ -100,7 +96,7 @@ for n, canvas in enumerate(canvases):
         place = highest_place(smoothed[n, ..., c])
         corner = np.rint(stride * (np.array(place) + 0.5) - side / 2).astype(int)
         box = np.clip([*corner, *(corner + side)], 0, len(canvas))
-        squares.append(overlap(box, true_box) >= 0.5)
+        squares.append(overlap(box, true_box, canvas.shape) >= 0.5)
 report(
     "square around the highest place right", np.reshape(squares, (-1, 2)).mean(axis=1)
 )

@@ -4,10 +4,14 @@ import base64
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import nbformat
 import numpy as np
@@ -21,23 +25,18 @@ LAUNCH = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
 
 # Ten digits as a hand might draw them: polylines on a board of side 28.
 POLYLINES = {
-    0: [[(14, 5), (9, 8), (8, 14), (10, 20), (14, 23), (18, 20), (20, 14),
-         (18, 8), (14, 5)]],
+    0: [[(14, 5), (9, 8), (8, 14), (10, 20), (14, 23), (18, 20), (20, 14), (18, 8),
+         (14, 5)]],
     1: [[(15, 5), (14, 14), (13, 23)]],
-    2: [[(8, 9), (11, 6), (16, 6), (18, 9), (16, 13), (8, 21), (9, 22),
-         (20, 21)]],
-    3: [[(9, 6), (16, 5), (18, 9), (13, 13), (18, 16), (17, 21), (12, 23),
-         (8, 20)]],
+    2: [[(8, 9), (11, 6), (16, 6), (18, 9), (16, 13), (8, 21), (9, 22), (20, 21)]],
+    3: [[(9, 6), (16, 5), (18, 9), (13, 13), (18, 16), (17, 21), (12, 23), (8, 20)]],
     4: [[(9, 6), (8, 14), (19, 14)], [(19, 5), (18, 14), (16, 23)]],
-    5: [[(19, 5), (11, 6), (10, 12), (15, 12), (18, 16), (16, 21),
-         (9, 22)]],
-    6: [[(17, 5), (11, 11), (9, 17), (12, 22), (17, 21), (18, 17),
-         (14, 15), (10, 17)]],
+    5: [[(19, 5), (11, 6), (10, 12), (15, 12), (18, 16), (16, 21), (9, 22)]],
+    6: [[(17, 5), (11, 11), (9, 17), (12, 22), (17, 21), (18, 17), (14, 15), (10, 17)]],
     7: [[(8, 6), (19, 6), (16, 13), (13, 23)]],
-    8: [[(18, 8), (14, 5), (10, 8), (14, 13), (18, 18), (14, 22), (9, 19),
-         (13, 14), (18, 8)]],
-    9: [[(18, 9), (13, 6), (10, 10), (13, 13), (18, 9), (17, 16),
-         (15, 23)]],
+    8: [[(18, 8), (14, 5), (10, 8), (14, 13), (18, 18), (14, 22), (9, 19), (13, 14),
+         (18, 8)]],
+    9: [[(18, 9), (13, 6), (10, 10), (13, 13), (18, 9), (17, 16), (15, 23)]],
 }  # fmt: skip
 
 
@@ -122,8 +121,14 @@ def settle(page):
     )
 
 
-def tool(live, name):
-    live.get_by_role("radio", name=name, exact=True).check(force=True)
+def click(live, part):
+    live.locator(part).first.click()
+    settle(live.page)
+
+
+def choose(live, part, value):
+    live.locator(part).select_option(value)
+    settle(live.page)
 
 
 def board_size(live, size):
@@ -131,8 +136,8 @@ def board_size(live, size):
     settle(live.page)
 
 
-def said(live):
-    return live.locator("#said").inner_text()
+def text(live, part):
+    return live.locator(part).inner_text()
 
 
 def spots(live, points, side=28):
@@ -182,12 +187,17 @@ def find_in(live, image):
     return live.evaluate(call, [image.ravel().tolist(), *image.shape])
 
 
-def canvas_pixels(live, name="board"):
-    """Red, green, blue of a canvas (H, W, 3)."""
-    address = live.locator(f"#{name}").evaluate("(canvas) => canvas.toDataURL()")
+def picture_of(address):
+    """Red, green, blue (H, W, 3) of a picture in a data: address."""
     file = io.BytesIO(base64.b64decode(address.partition(",")[2]))
     with PIL.Image.open(file) as picture:
         return np.array(picture.convert("RGB"))
+
+
+def canvas_pixels(live, name="board"):
+    """Red, green, blue of a canvas (H, W, 3)."""
+    canvas = live.locator(f"#{name}")
+    return picture_of(canvas.evaluate("(canvas) => canvas.toDataURL()"))
 
 
 def ink(live):
@@ -197,13 +207,38 @@ def ink(live):
 
 def bars(live):
     """What stands under the ten bars: logits, then probabilities."""
-    rows = live.locator("#bars tr")
-    return [
-        [cell.replace("−", "-") for cell in rows.nth(i).locator("td").all_inner_texts()]
-        for i in (1, 2)
-    ]
+    texts = live.locator("#bars td").all_inner_texts()
+    texts = [one.replace("−", "-") for one in texts]
+    return texts[:10], texts[10:]
 
 
-def numbers(text):
-    """All numbers with two decimals in a text."""
-    return [float(x) for x in re.findall(r"-?\d+\.\d\d", text.replace("−", "-"))]
+def numbers(live, part):
+    """All numbers with two decimals in a part's text."""
+    words = text(live, part).replace("−", "-")
+    return [float(x) for x in re.findall(r"-?\d+\.\d\d", words)]
+
+
+@contextlib.contextmanager
+def jupyterlab(folder):
+    """A JupyterLab with settings of its own; gives the address of the folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    names = "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"
+    names += "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"
+    places = {name: str(folder / ".settings") for name in names}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += ["--ip=127.0.0.1", f"--port={port}", "--IdentityProvider.token="]
+    command += [f"--ServerApp.root_dir={folder}"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, env={**os.environ, **places}, **silent)
+    address = f"http://127.0.0.1:{port}/lab"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield address + "/tree/"
+    server.terminate()
+    server.wait(30)

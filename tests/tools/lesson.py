@@ -21,25 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "cam_mnist.ipynb"
 
 # A short run, for what does not depend on results.
-QUICK = {
-    "TRAINING_IMAGES": 2_000,
-    "EPOCHS": 1,
-    "DELETION_DIGITS": 50,
-    "CANVASES": 20,
-}
+QUICK = {"TRAINING_IMAGES": 2_000, "EPOCHS": 1, "DELETION_DIGITS": 50, "CANVASES": 20}
 
-# Runs behind the set-up: notes what each figure holds, by its cell's id.
-KEEP_FIGURES = """
-_show, _figures = show, {}
+# Runs behind the set-up: what is drawn in red and blue has zero in its middle.
+WHITE_IS_ZERO = """
+_show = show
 def show(figure, words):
-    panels = [p for p in figure.axes if p.get_title() or p.images]
-    _figures.setdefault(_cell, []).append({
-        "words": words,
-        "titles": [p.get_title() for p in panels],
-        "limits": [[i.get_clim() for i in p.images] for p in panels],
-        "palettes": [[i.cmap.name for i in p.images] for p in panels],
-        "labels": [p.get_xlabel() + p.get_ylabel() for p in figure.axes],
-    })
+    for image in (i for panel in figure.axes for i in panel.images):
+        low, high = image.get_clim()
+        assert image.cmap.name != "RdBu_r" or low == -high, words
     _show(figure, words)
 """
 
@@ -47,10 +37,8 @@ def show(figure, words):
 PROBE = """
 import json as _json
 _json.dump({
-    "figures": globals().get("_figures", {}),
     "weights": [float(abs(w).sum()) for w in model.get_weights()],
-    "patches": [int(stride), int(patch), [list(map(float, row)) for row in
-        globals().get("K", [])]],
+    "patches": [int(stride), int(patch), globals().get("K", np.eye(0)).tolist()],
 }, open("probe.json", "w"))
 model.save("model.keras")
 """
@@ -123,49 +111,36 @@ def set_parameters(notebook, parameters):
         assert count == 1, f"no parameter {name}"
 
 
-def run_notebook(
-    folder, parameters=None, probe=None, change=None, environment=None, figures=False
-):
+def run_notebook(folder, parameters=None, probe=None, change=None, environment=None):
     """Execute a copy of the notebook in folder through nbconvert, headless.
 
-    parameters replace values of the parameters cell; change may alter the copy;
-    probe is code that runs at the end, figures lets it find in _figures what they hold.
-    Returns the finished process, the executed notebook (None if it stopped), what the
-    probe left, the seconds it took and the peak resident memory of all its processes.
+    parameters replace values of the parameters cell; change may alter the copy; probe
+    is code that runs at the end. Returns its exit code and errors, the executed
+    notebook (None if it stopped), what the probe left, the seconds it took and the
+    peak memory of all its processes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     notebook = read_notebook()
     set_parameters(notebook, parameters or {})
     if change:
         change(notebook)
-    if figures:
-        for cell in code_cells(notebook):
-            cell.source = f"_cell = {cell.id!r}\n{cell.source}"
-        cell_named(notebook, "set-up").source += "\n" + KEEP_FIGURES
     if probe:
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
-    if not (folder / "tests").exists():
-        shutil.copytree(ROOT / "tests/data", folder / "tests/data")
+    shutil.copytree(ROOT / "tests/data", folder / "tests/data")
     nbformat.write(notebook, folder / "copy.ipynb")
-    output = folder / "output"
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook"]
     joined = "nbconvert.preprocessors.CoalesceStreamsPreprocessor"
     command += ["--execute", f"--Exporter.preprocessors={joined}"]
-    command += ["--output-dir", str(output), str(folder / "copy.ipynb")]
-    process, seconds, peak = watched(command, {**os.environ, **(environment or {})})
-    done, left = output / "copy.ipynb", folder / "probe.json"
-    return SimpleNamespace(
-        process=process,
-        notebook=nbformat.read(done, 4) if done.exists() else None,
-        left=json.loads(left.read_text()) if left.exists() else None,
-        folder=folder,
-        seconds=seconds,
-        peak=peak,
-    )
+    command += ["--output-dir", folder / "output", folder / "copy.ipynb"]
+    run = watched(command, {**os.environ, **(environment or {})})
+    done, left = folder / "output" / "copy.ipynb", folder / "probe.json"
+    run.folder = folder
+    run.notebook = read_notebook(done) if done.exists() else None
+    run.left = json.loads(left.read_text()) if left.exists() else None
+    return run
 
 
 def watched(command, environment):
-    """Run a command; return it finished, its seconds, its processes' peak memory."""
+    """Run a command; return its exit code, errors, seconds, processes' peak memory."""
     import psutil
 
     start, peak = time.perf_counter(), 0
@@ -174,22 +149,26 @@ def watched(command, environment):
         process = subprocess.Popen(command, stderr=told, env=environment, **pipes)
         family = psutil.Process(process.pid)
         while process.poll() is None:
-            resident = 0
             with contextlib.suppress(psutil.Error):  # one of them has just ended
-                for one in [family, *family.children(recursive=True)]:
-                    resident += one.memory_info().rss
-            peak = max(peak, resident)
+                all_of_them = [family, *family.children(recursive=True)]
+                peak = max(peak, sum(one.memory_info().rss for one in all_of_them))
             time.sleep(0.1)
         told.seek(0)
-        process.stderr = told.read()
-    return process, time.perf_counter() - start, peak
+        return SimpleNamespace(
+            code=process.returncode,
+            errors=told.read(),
+            seconds=time.perf_counter() - start,
+            peak=peak,
+        )
 
 
-def load_functions(change=None):
-    """The notebook's own imports, functions and constants, without its runs.
+def finished(run):
+    assert run.code == 0, run.errors[-3000:]
+    return run
 
-    change: takes a cell's syntax tree and may alter it, before it is executed.
-    """
+
+def load_functions():
+    """The notebook's own imports, functions and constants, without its runs."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -200,8 +179,6 @@ def load_functions(change=None):
         tree = ast.parse(cell.source)
         if cell.id not in ("parameters", "set-up"):  # of others, no runs
             tree.body = list(filter(is_definition, tree.body))
-        if change:
-            tree = ast.fix_missing_locations(change(tree))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints versions
             exec(compile(tree, "cam_mnist.ipynb", "exec"), namespace)
     namespace["display"] = lambda *content, **how: None  # nowhere to draw
@@ -213,8 +190,7 @@ def is_definition(node):
     if isinstance(node, ast.Assign):
         name = isinstance(node.targets[0], ast.Name)
         return name and isinstance(node.value, ast.Constant)
-    kinds = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef
-    return isinstance(node, kinds)
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
 
 
 def load_mnist():
@@ -222,4 +198,4 @@ def load_mnist():
     import numpy as np
 
     with np.load(ROOT / "tests/data/mnist.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        return dict(file)

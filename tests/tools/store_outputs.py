@@ -40,8 +40,7 @@ def run():
     """Return the executed notebook and the trained network's folder's model."""
     with TemporaryDirectory() as folder:
         before = lesson.read_notebook().metadata
-        done = lesson.run_notebook(Path(folder), probe=SAVE)
-        assert done.process.returncode == 0, done.process.stderr[-3000:]
+        done = lesson.finished(lesson.run_notebook(Path(folder), probe=SAVE))
         functions = lesson.load_functions()
         model = functions.keras.models.load_model(Path(folder) / "model.keras")
     print(f"ran for {done.seconds:.0f} s, {done.peak / 1e9:.2f} GB at the peak")

@@ -2,6 +2,8 @@
 
 What the benchmark has left in tests/measure/measured/, and what the notebook's stored
 outputs say. No figure there is typed by hand; a test holds them together.
+second-edition.md there holds tables that this tool made of the second edition's
+benchmark, whose measurements were not repeated.
 """
 
 import statistics
@@ -10,8 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "measure"))
 
+import numpy as np
+
 import lesson
-from benchmark import SEEDS, measured
+from benchmark import HERE, SEEDS, measured
 
 PATH = lesson.ROOT / ".github" / "MEASURED.md"
 
@@ -19,19 +23,16 @@ HEAD = """# What was measured
 
 Made by `tests/tools/tables.py` of the notebook's stored outputs and of what
 `tests/measure/benchmark.py` has left in `tests/measure/measured/`. No figure is typed
-by hand. One exception: the *other seeds* are not the benchmark's yet. They were read
-from the prints of parts 1, 3, 5, 6 and 7 of a draft of 2026-11-30, with the same
-training but other random canvases and, for single words, other names. A *code* is
-the beginning of a digest of the code cells. Choices were made on images held out of the
-training set, with exceptions that the notebook names under *Limits*; these figures are
-of the test images.
+by hand. A *code* is the beginning of a digest of the code that was measured. Choices
+were made on images held out of the training set, with exceptions that the notebook
+names under *Limits*; these figures are of the test images.
 """
 
 
 def table(*rows):
     """Markdown of rows, the first of which is the head."""
-    head, *body = [[str(value) for value in row] for row in rows]
-    lines = [head, ["---"] * len(head), *body]
+    lines = [[str(value) for value in row] for row in rows]
+    lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -39,14 +40,21 @@ def percent(value, places=1):
     return f"{100 * value:.{places}f}%"
 
 
+def spread(values, form):
+    """Median, lowest and highest value as text; form makes text of one."""
+    if len(values) == 0:
+        return "–"
+    middle, low, high = map(form, (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({low} to {high})"
+
+
 def where(*sections):
     """A sentence that says when and on what the sections were measured."""
     pieces = [p for section in sections for p in measured(section).values()]
     if not pieces:
         return "Not measured yet."
-    dates = sorted({p["date"] for p in pieces})
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    told = [f"Measured {when}"]
+    dates = sorted(p["date"] for p in pieces)
+    told = ["Measured " + " to ".join(dict.fromkeys([dates[0], dates[-1]]))]
     for key in ("machine", "packages", "code"):
         told.append("; ".join(sorted({p[key] for p in pieces})))
     return f"{told[0]}. {told[1]}. {told[2]}. Code: {told[3]}."
@@ -56,19 +64,15 @@ def number(name, value):
     """A mean as text: in percent, but for correlations and what has its own unit."""
     if "agreement" in name or name.startswith("summed contrast ahead"):
         return f"{value:.2f}"
-    if name.endswith("accuracy"):
-        return percent(value, 2)
-    own_unit = name.endswith("%") or "of 200" in name or name == "mistakes"
-    return f"{value:g}" if own_unit else percent(value)
+    if name.endswith("%") or "of 200" in name or name == "mistakes":
+        return f"{value:g}"
+    return percent(value, 2 if name.endswith("accuracy") else 1)
 
 
 def over(name, pieces):
-    """Median, lowest and highest of a figure over trainings, as text."""
+    """A figure over trainings, as text."""
     values = [p["found"][name] for p in pieces if name in p["found"]]
-    if not values:
-        return "–"
-    low, high = number(name, min(values)), number(name, max(values))
-    return f"{number(name, statistics.median(values))} ({low} to {high})"
+    return spread(values, lambda value: number(name, value))
 
 
 def figures():
@@ -76,6 +80,7 @@ def figures():
     notebook, pieces = lesson.read_notebook(), measured("seeds")
     five = [pieces[str(seed)] for seed in SEEDS if str(seed) in pieces]
     one_thread = list(measured("threads").values())
+    ours = [p for seed, p in pieces.items() if int(seed) not in SEEDS]
     heads = "five other seeds: median (lowest to highest)", "two seeds on one thread"
     rows, told = [("", "stored run, 95 % intervals", *heads)], set()
     for part, cells in lesson.parts_of(notebook).items():
@@ -86,7 +91,6 @@ def figures():
             told.add(name)
             stored = f"{number(name, mean)} ± {number(name, half)}"
             rows.append((name, stored, over(name, five), over(name, one_thread)))
-    ours = [p for seed, p in pieces.items() if int(seed) not in SEEDS]
     names = dict.fromkeys(name for p in [*ours, *five] for name in p["found"])
     more = [name for name in names if name not in told]
     if more:
@@ -98,87 +102,36 @@ def figures():
 
 def speed():
     """One run beside its main training and the article's steps: medians, ranges."""
-    rows = [("two cores, no window", "median (lowest to highest)")]
     runs = [p["found"] for p in measured("speed").values()]
-
-    def row(words, values, form):
-        low, high = form.format(min(values)), form.format(max(values))
-        rows.append(
-            (words, f"{form.format(statistics.median(values))} ({low} to {high})")
-        )
-
-    if runs:
-        article = [statistics.mean(r["article"]) for r in runs]
-        row("main training", [r["training"] for r in runs], "{:.0f} s")
-        row("whole notebook", [r["whole"] for r in runs], "{:.0f} s")
-        in_trainings = [r["whole"] / r["training"] for r in runs]
-        row("whole notebook, in main trainings", in_trainings, "{:.2f}")
-        both = [(r["part 6"] + r["part 7"]) / r["training"] for r in runs]
-        row("parts 6 and 7, in main trainings", both, "{:.2f}")
-        shares = [r["training"] / a for r, a in zip(runs, article)]
-        row("main training, of the article's 10,000 steps", shares, "{:.3f}")
-        shares = [r["whole"] / a for r, a in zip(runs, article)]
-        row("whole notebook, of the article's steps", shares, "{:.3f}")
-        row("peak memory, all processes", [r["peak"] / 1e9 for r in runs], "{:.2f} GB")
+    article = np.array([np.mean(run["article"]) for run in runs])
+    names = "whole", "training", "part 6", "part 7", "peak"
+    whole, training, *both, peak = np.array([[r[k] for r in runs] for k in names])
+    rows = [("two cores, no window", "median (lowest to highest)")]
+    for words, values, form in (
+        ("main training", training, "{:.0f} s"),
+        ("whole notebook", whole, "{:.0f} s"),
+        ("whole notebook, in main trainings", whole / training, "{:.2f}"),
+        ("parts 6 and 7, in main trainings", sum(both) / training, "{:.2f}"),
+        ("main training, of the article's 10,000 steps", training / article, "{:.3f}"),
+        ("whole notebook, of the article's steps", whole / article, "{:.3f}"),
+        ("peak memory, all processes", peak / 1e9, "{:.2f} GB"),
+    ):
+        rows.append((words, spread(values, form.format)))
     for page in (p["found"] for p in measured("page").values()):
-        rows.append(("live page in the file", f"{page['bytes'] / 1000:.0f} kB"))
+        rows.append(("live page in the file", f"{page.pop('bytes') / 1000:.0f} kB"))
         for name, value in page.items():
-            if name != "bytes":
-                board = name.replace("at", "pixels, at")
-                words = f"live page, network after a stroke, {board}"
-                rows.append((words, f"{value:.1f} ms"))
+            board = name.replace("at", "pixels, at")
+            words = f"live page, network after a stroke, {board}"
+            rows.append((words, f"{value:.1f} ms"))
     return table(*rows) + "\n\n" + where("speed", "page")
-
-
-def recipes():
-    """Held-out accuracy and what the maps are good for, over trainings."""
-    found = {}
-    for name, one in measured("recipes").items():
-        found.setdefault(name.split(", seed ")[0], []).append(one["found"])
-    rows = [("recipe", "trainings", "accuracy", "pointing", "both named", "boxes")]
-    for name, some in found.items():
-        columns = [[one["after each pass"][-1] for one in some]]
-        columns += zip(*(one["maps"] for one in some if "maps" in one))
-        told = [percent(statistics.mean(values), 2) for values in columns]
-        rows.append((name, len(some), *told, *["–"] * (4 - len(told))))
-    return table(*rows) + "\n\n" + where("recipes")
-
-
-def article():
-    """The article's recipe after all of its steps."""
-    pieces = measured("article")
-    stops = sorted({int(stop) for p in pieces.values() for stop in p["found"]})
-    rows = [("right after steps", *(f"{stop:,}" for stop in stops))]
-    for head, one in pieces.items():
-        rows.append((head, *(percent(one["found"][str(stop)], 2) for stop in stops)))
-    return table(*rows) + "\n\n" + where("article")
-
-
-def sweeps():
-    """What part 7 chose on held-out canvases: width of the mean, the threshold."""
-    rows = [("evidence averaged over", "points", "outline right, best threshold")]
-    for piece in measured("sweeps").values():
-        for width, one in piece["found"]["widths"].items():
-            best = max(one["thresholds"], key=lambda k: one["thresholds"][k][0])
-            share = percent(one["thresholds"][best][0])
-            cells = f"{width}×{width} cells"
-            rows.append((cells, percent(one["pointing"]), f"{share} at {best}"))
-    return table(*rows) + "\n\n" + where("sweeps")
-
-
-SECTIONS = {
-    "What the notebook reports": figures,
-    "Speed, memory, live page": speed,
-    "Recipes, on held-out images (second edition)": recipes,
-    "The article's program, with pooling and with Flatten (second edition)": article,
-    "Choices of part 7, on held-out canvases (second edition)": sweeps,
-}
 
 
 def make():
     """The text of MEASURED.md."""
-    pieces = [f"## {title}\n\n{make_one()}\n" for title, make_one in SECTIONS.items()]
-    return "\n".join([HEAD, *pieces])
+    first = f"## What the notebook reports\n\n{figures()}\n"
+    second = f"## Speed, memory, live page\n\n{speed()}\n"
+    older = HERE / "measured" / "second-edition.md"
+    return "\n".join([HEAD, first, second, older.read_text(encoding="utf-8")])
 
 
 if __name__ == "__main__":
