@@ -22,6 +22,8 @@ c.KernelManager.transport_encryption = "auto"
 PAGE = """
 main { max-width: 1040px; margin: auto; }
 .jp-OutputArea-output, .jp-RenderedMarkdown { overflow-x: auto; }
+.jp-InputArea-editor .highlight { overflow-x: auto; }
+.jp-OutputArea-output pre { white-space: pre; }
 main img { max-width: 100%; height: auto; }
 @media (max-width: 640px) {
   body.jp-Notebook { padding: 0 8px; }

@@ -307,6 +307,8 @@ def test_first_stroke_eraser_and_undo(live):
     live.page.keyboard.press("Control+z")  # the board has the focus
     settle(live.page)
     assert bars(live) == before and (ink(live) == picture).all()
+    click(live, "#clear")  # one begins afresh: the next stroke draws
+    assert live.locator("[value=pen]").is_checked() and not ink(live).any()
 
 
 def test_only_a_digit_of_another_size_is_offered_to_be_fitted(empty):
