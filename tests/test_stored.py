@@ -1,5 +1,6 @@
 """What stands in the repository: stored outputs, pictures, links, references, style."""
 
+import ast
 import base64
 import json
 import re
@@ -134,3 +135,18 @@ def test_the_notebook_stands_alone_and_the_top_level_holds_four_things(stored):
     top = {path.split("/")[0] for path in done.stdout.split()}
     seen = {name for name in top if not name.startswith(".")}
     assert seen == {"cam_mnist.ipynb", "requirements.txt", "README.md", "tests"}
+
+
+def test_the_live_page_takes_no_name_from_the_lesson(stored):
+    """After all cells have run, any cell runs again, and exercises are checked."""
+    taken, used = set(), set()
+    for cell in code_cells(stored):
+        tree = ast.parse(cell.source)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        if "live-page" not in tags_of(cell):
+            used |= {name.id for name in names}
+            continue
+        inside = {n for f in tree.body if hasattr(f, "args") for n in ast.walk(f)}
+        stored_there = [n for n in names if isinstance(n.ctx, ast.Store)]
+        taken |= {name.id for name in stored_there if name not in inside}
+    assert "told" in taken and not taken & used
