@@ -45,7 +45,7 @@ def spread(values, form):
     if len(values) == 0:
         return "–"
     middle, low, high = map(form, (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({low} to {high})"
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 def where(*sections):
