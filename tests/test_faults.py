@@ -170,8 +170,8 @@ def test_the_first_figure_is_shown_where_image_knows_no_alt(functions, monkeypat
     import matplotlib.pyplot as plt
     from IPython.display import Image
 
-    def image(data, format, retina, metadata):
-        shown.append(Image(data, format=format, retina=retina, metadata=metadata))
+    def image(data, retina, metadata):
+        shown.append(Image(data, retina=retina, metadata=metadata))
         return shown[-1]
 
     shown = []
