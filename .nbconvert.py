@@ -21,7 +21,7 @@ c.KernelManager.transport_encryption = "auto"
 # Lines that are short enough to read; wide things scroll by themselves.
 PAGE = """
 main { max-width: 1040px; margin: auto; }
-.jp-OutputArea-output, .jp-RenderedMarkdown { overflow-x: auto; }
+.jp-OutputArea-output, .jp-RenderedMarkdown,
 .jp-InputArea-editor .highlight { overflow-x: auto; }
 .jp-OutputArea-output pre { white-space: pre; }
 main img { max-width: 100%; height: auto; }

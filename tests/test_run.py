@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 
+from benchmark import LINES
 from lesson import cell_named, code_cells, reported, text_of
 
 
@@ -81,16 +82,15 @@ def test_ahead(found, name, least):
 
 def test_a_map_tells_telling_bars_from_random_ones(full_run):
     """The table of part 6: how many are right, and at the bar, in percent."""
+    table = cell_named(full_run.notebook, "bar-shares").outputs[0].text
 
-    def row(name):
-        table = cell_named(full_run.notebook, "bar-shares").outputs[0].text
-        (numbers,) = re.findall(rf"(?m)^{name} +([\d.]+)% +([\d.]+)%$", table)
-        return [float(number) for number in numbers]
+    def share(name):
+        return float(re.search(LINES[name], table)[1])
 
-    assert row("telling bars, right bar")[1] >= 95
-    assert row("telling bars, wrong bar")[0] <= 10
-    right, at_bar = row("random bars, right bar")
-    assert right >= 90 and at_bar <= 20
+    assert share("telling bars, right bar: at the bar, %") >= 95
+    assert share("telling bars, wrong bar: right, %") <= 10
+    assert share("random bars, right bar: right, %") >= 90
+    assert share("random bars, right bar: at the bar, %") <= 20
 
 
 def test_hires_cam_is_never_behind_the_wall(found):

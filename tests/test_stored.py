@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import subprocess
+import symtable
 import sys
 
 import nbformat
@@ -141,12 +142,10 @@ def test_the_live_page_takes_no_name_from_the_lesson(stored):
     """After all cells have run, any cell runs again, and exercises are checked."""
     taken, used = set(), set()
     for cell in code_cells(stored):
-        tree = ast.parse(cell.source)
-        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        if "live-page" not in tags_of(cell):
-            used |= {name.id for name in names}
-            continue
-        inside = {n for f in tree.body if hasattr(f, "args") for n in ast.walk(f)}
-        stored_there = [n for n in names if isinstance(n.ctx, ast.Store)]
-        taken |= {name.id for name in stored_there if name not in inside}
+        if "live-page" in tags_of(cell):
+            symbols = symtable.symtable(cell.source, cell.id, "exec").get_symbols()
+            taken |= {name.get_name() for name in symbols if name.is_assigned()}
+        else:
+            nodes = ast.walk(ast.parse(cell.source))
+            used |= {node.id for node in nodes if isinstance(node, ast.Name)}
     assert "told" in taken and not taken & used

@@ -13,7 +13,6 @@ makes .github/MEASURED.md of it.
 
 import ast
 import datetime
-import hashlib
 import json
 import os
 import platform
@@ -52,8 +51,6 @@ LINES = {
     "ink that the contrast takes at 30 %, %": r"contrast, 30% .+\nit has taken (\d+)%",
     "ink that gradient × input takes, %": r"input, 30% .+\nit has taken (\d+)%",
 }
-
-
 for network in ("telling", "random"):
     for bar in ("right bar", "wrong bar", "no bar"):
         begin = f"{network} bars, {bar}"
@@ -63,11 +60,7 @@ for network in ("telling", "random"):
 
 def tell(text):
     """Show progress on the terminal."""
-    print(
-        f"[{datetime.datetime.now():%H:%M:%S}] {text}",
-        file=sys.stderr,
-        flush=True,
-    )
+    print(f"[{datetime.datetime.now():%H:%M:%S}] {text}", file=sys.stderr, flush=True)
 
 
 def machine():
@@ -96,7 +89,7 @@ def measured(section):
 def piece(section, name, measure):
     """Measure one piece and write it down, if the same code has not done so before."""
     pieces = measured(section)
-    code = code_of(measured_parts(lesson.read_notebook()))
+    code = code_of(section)
     if "--anew" not in sys.argv and pieces.get(name, {}).get("code") == code:
         tell(f"{section}, {name}: kept")
         return
@@ -105,7 +98,7 @@ def piece(section, name, measure):
     pieces[name] = {
         "date": str(datetime.date.today()),
         **machine(),
-        "code": code,  # a digest of the code of parts 1 to 7
+        "code": code,
         "seconds": round(time.perf_counter() - begin),
         "found": found,
     }
@@ -114,11 +107,14 @@ def piece(section, name, measure):
     tell(json.dumps(found, ensure_ascii=False)[:300])
 
 
-def code_of(notebook):
-    """The beginning of a digest of a notebook's code, comments left out."""
-    cells = lesson.code_cells(notebook)
-    code = "\0".join(ast.unparse(ast.parse(cell.source)) for cell in cells)
-    return hashlib.sha256(code.encode()).hexdigest()[:12]
+def code_of(section):
+    """The beginning of a digest of the code that it measures, comments left out."""
+    notebook = lesson.read_notebook()
+    if section in ("seeds", "threads"):
+        measured_parts(notebook)
+    for cell in lesson.code_cells(notebook):
+        cell.source = ast.unparse(ast.parse(cell.source))
+    return lesson.digest_of_code(notebook)[:12]
 
 
 def measured_parts(notebook):
@@ -140,10 +136,7 @@ def run_with(seed, environment=None):
     with tempfile.TemporaryDirectory() as folder:
         run = lesson.finished(
             lesson.run_notebook(
-                Path(folder),
-                {"SEED": seed},
-                change=add_more,
-                environment=environment,
+                Path(folder), {"SEED": seed}, change=add_more, environment=environment
             )
         )
     found = {name: mean for name, (mean, _) in lesson.reported(run.notebook).items()}
@@ -221,10 +214,7 @@ def strokes():
 
     html = web.live_html(lesson.read_notebook())
     found = {"bytes": len(html.encode())}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        web.open_browser() as browser,
-    ):
+    with tempfile.TemporaryDirectory() as folder, web.open_browser() as browser:
         path = web.write_page(html, Path(folder))
         with web.offline(browser) as context:
             page, live = web.open_live(context, path)
