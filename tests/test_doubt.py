@@ -66,9 +66,26 @@ def check_agreement(functions):
     assert functions.agreement(one, np.ones((7, 7))) == 0
 
 
+def check_falls(functions):
+    """Each patch blanked in a loop; ink and gradient summed over its pixels."""
+    model = functions.build_model(dropout=0)
+    image = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    masks = np.random.default_rng(1).random((4, 28, 28)) < 0.3
+    whole = functions.run(model, image[None])[0]
+    for mask, fall in zip(masks, functions.measure_falls(model, image, masks, 3, 5)):
+        lost = whole - functions.run(model, np.where(mask, 0, image)[None])[0]
+        assert np.isclose(fall, lost[3] - lost[5], atol=1e-4)
+    gradient, cells = np.random.default_rng(2).normal(size=(28, 28)), np.eye(2)
+    found = functions.forecast_falls(cells, image, gradient, masks, cells)
+    for name, values in [("ink", image), ("gradient × input", gradient)]:
+        expected = [values[mask].sum() for mask in masks]
+        assert np.allclose(found[name].flat, expected)
+
+
 @pytest.mark.parametrize(
     "check",
-    [check_bars, check_gradient, check_deletion, check_ties] + [check_agreement],
+    [check_bars, check_gradient, check_deletion, check_ties, check_agreement]
+    + [check_falls],
 )
 def test_part_6_does_what_it_says(functions, check):
     check(functions)

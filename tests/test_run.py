@@ -65,7 +65,7 @@ AHEAD = {
     "contrast ahead of random patches": 0,
     "summed contrast ahead of single cell": 0,
     "summed contrast ahead of ink": 0,
-    "noise, noisy blank ahead of black: both named": 0,
+    "in noise, noisy blank ahead of black blank": 0,
 }
 
 

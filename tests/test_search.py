@@ -13,7 +13,7 @@ def check_tight_box(functions):
 
 
 def check_connected_parts(functions):
-    """SciPy's labels, corners included, up to the order of the numbers."""
+    """SciPy's labels: pixels belong together where they share a side."""
     random = np.random.default_rng(0).random
     shapes = [(1, 1, 1), (5, 9, 0.4), (30, 40, 0.3), (40, 30, 0.6), (8, 8, 0)]
     pictures = [random((h, w)) < p for h, w, p in shapes]
@@ -21,10 +21,7 @@ def check_connected_parts(functions):
     snake[::2] = snake[1::4, -1] = snake[3::4, 0] = True
     for kept in [*pictures, snake]:
         found = functions.connected_parts(kept)
-        expected, count = ndimage.label(kept, np.ones((3, 3)))
-        assert found.shape == kept.shape and ((found > 0) == kept).all()
-        pairs = set(zip(found[kept].tolist(), expected[kept].tolist()))
-        assert len(pairs) == count == len({a for a, _ in pairs}) == found.max()
+        assert np.array_equal(found, ndimage.label(kept)[0])
 
 
 def check_windows(functions):

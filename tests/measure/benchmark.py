@@ -44,7 +44,6 @@ LINES = {
     "on black, both named, %": r"(?m)^on black +\S+ +([\d.]+)%",
     "in noise, pointing, %": r"(?m)^noise +([\d.]+)%",
     "in noise, both named, %": r"(?m)^noise +\S+ +([\d.]+)%",
-    "in noise, ink box right, %": r"(?m)^noise +\S+ +\S+ +([\d.]+)%",
     "among pieces, both named, %": r"(?m)^pieces +\S+ +([\d.]+)%",
     "in both, both named, %": r"(?m)^both +\S+ +([\d.]+)%",
     "in noise, noisy blank, both named, %": r"noisy blank +\S+ +([\d.]+)%",
