@@ -370,13 +370,28 @@ def test_a_network_without_a_cam_is_refused_by_the_layer_in_the_way(functions, n
         functions.maps_of_network(network, images_of(network))
 
 
-def test_a_network_whose_pooling_is_inside_is_refused_too(functions):
+def test_a_network_whose_pooling_is_inside_is_to_be_joined(functions):
     keras = functions.keras
     layers = [*base(keras), keras.layers.GlobalAveragePooling2D()]
     inner = keras.Sequential(layers, name="culprit")
     network = keras.Sequential([layers[0], inner, keras.layers.Dense(5)])
-    with pytest.raises(ValueError, match=r"culprit\b.*HiResCAM"):
+    with pytest.raises(ValueError, match=r"culprit\b.*Join"):
         functions.maps_of_network(network, images_of(network))
+
+
+def test_a_network_that_is_not_built_is_told_to_predict(functions):
+    network = functions.keras.Sequential(pooled(functions.keras.layers))
+    with pytest.raises(ValueError, match="predict"):
+        functions.maps_of_network(network, np.zeros((1, 8, 8, 1)))
+
+
+def test_maps_that_are_too_small_to_be_checked_say_so(functions, capsys):
+    for factor, said in ((1, False), (1e-9, True)):
+        network = ends(lambda k: pooled(k, activation="softmax"))(functions.keras)
+        weights = network.get_weights()
+        network.set_weights([*weights[:-2], factor * weights[-2], weights[-1]])
+        functions.maps_of_network(network, images_of(network))
+        assert ("too small" in capsys.readouterr().out) == said
 
 
 def test_a_network_whose_account_fails_is_refused(functions):
