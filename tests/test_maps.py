@@ -413,7 +413,12 @@ def test_the_lesson_s_head_behind_flatten_adds_up_exactly(functions, stored, mni
     keras.utils.set_random_seed(3)
     *layers, _, _, _ = functions.build_model(0).layers  # without dropout, pooling
     dense = keras.layers.Dense(10, activation="softmax")
-    layers = [keras.Input((28, 28, 1)), *layers, keras.layers.Flatten(), dense]
+    layers = [
+        keras.Input((28, 28, 1)),
+        *layers,
+        keras.layers.Flatten(name="flatten"),
+        dense,
+    ]
     images = mnist["x_test"][:2, ..., None]
     names = {**vars(functions), "network": keras.Sequential(layers)}
     names |= {"images": images, "class_index": 3}
