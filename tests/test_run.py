@@ -36,7 +36,7 @@ def test_training_tells_how_far_it_is_in_whole_lines(full_run):
     (output,) = cell_named(full_run.notebook, "train").outputs
     lines = output.text.splitlines()
     steps = [re.fullmatch(r"step +(\d+) of (\d+): .+ right", line) for line in lines]
-    assert all(steps) and len(steps) >= 5
+    assert all(steps) and len(steps) >= 6
     assert max(int(step[1]) for step in steps) == int(steps[0][2])
 
 
